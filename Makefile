@@ -1,0 +1,39 @@
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+ARGS ?=
+V := .venv/bin
+# One thread a process: several of them share two cores.
+export OMP_NUM_THREADS = 1
+export OPENBLAS_NUM_THREADS = 1
+
+.PHONY: demo test soak check format train bench constraints openapi
+
+demo:
+	@$(PYTHON) tools/setup.py demo
+	@exec $(V)/python tools/demo.py $(ARGS)
+
+test:
+	@$(PYTHON) tools/setup.py test
+	@$(V)/python tools/timed.py "tests" $(V)/python -m pytest -m "not soak" $(ARGS)
+
+soak:
+	@$(PYTHON) tools/setup.py test
+	@$(V)/python tools/timed.py "soak" $(V)/python -m pytest -m "soak" $(ARGS)
+
+check:
+	@$(PYTHON) tools/setup.py test --no-toolchain
+	$(V)/ruff check .
+	$(V)/ruff format --check .
+	$(V)/mypy
+	$(V)/lint-imports
+	$(V)/zenmoon-cloud openapi | diff -u docs/openapi.json - 
+
+format:
+	$(V)/ruff check --fix .
+	$(V)/ruff format .
+
+openapi:
+	$(V)/zenmoon-cloud openapi > docs/openapi.json
+
+train:
+	@$(PYTHON) tools/setup.py train --no-toolchain
+	$(V)/python -m zenmoon_models.tinylstm train --data ../shared/data/stress_predict $(ARGS)
