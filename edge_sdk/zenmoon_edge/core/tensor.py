@@ -1,0 +1,95 @@
+"""A tensor of the file: shape, type, quantisation and, for constants, its data."""
+
+import struct
+
+from zenmoon_edge.core.errors import EdgeError
+from zenmoon_edge.core.fixed_point import rational, real
+from zenmoon_edge.core.flatbuffer import Table
+
+INT32, INT16, INT8 = 2, 7, 9  # TensorType of schema.fbs
+_WIDTH = {INT32: (4, "i"), INT16: (2, "h"), INT8: (1, "b")}
+_MOST_VALUES = 65536
+
+
+class GraphError(EdgeError):
+    """A graph that this runner does not run: `operator`, `type`, `shape`, `scale`, `schema`."""
+
+
+class Tensor:
+    """One tensor of the file. Constant data stay in the file's bytes until an operator reads them."""
+
+    def __init__(self, table: Table, data: bytes) -> None:
+        self.shape = table.vector(0, "i")
+        self.type = table.scalar(1, "b")
+        self.data = data
+        quantisation = table.table(4)
+        self.scales = quantisation.vector(2, "I") if quantisation else ()
+        self.zero_points = quantisation.vector(3, "q") if quantisation else ()
+        self.size = 1
+        for length in self.shape:
+            self.size *= length
+            if length < 0 or self.size > _MOST_VALUES:
+                raise GraphError("shape", "a tensor of shape %s" % (list(self.shape),))
+
+    def require_int8(self) -> None:
+        """Refuses anything but int8 with one scale and a zero point that fits."""
+        if self.type != INT8:
+            raise GraphError("type", "type %d where int8 is needed" % self.type)
+        if len(self.scales) != 1 or len(self.zero_points) != 1 or not -128 <= self.zero_points[0] <= 127:
+            raise GraphError("scale", "an int8 tensor needs one scale and one zero point")
+        rational(self.scales[0])
+
+    def scale(self) -> "tuple[int, int]":
+        """The tensor's only scale."""
+        if len(self.scales) != 1:
+            raise GraphError("scale", "%d scales where one is needed" % len(self.scales))
+        return rational(self.scales[0])
+
+    def zero_point(self) -> int:
+        """The tensor's only zero point."""
+        return self.zero_points[0] if self.zero_points else 0
+
+    def values(self, kind: int) -> "tuple[int, ...]":
+        """Constant values of type `kind`, exactly as many as the shape says."""
+        width, code = _WIDTH[kind]
+        if self.type != kind:
+            raise GraphError("type", "type %d where %d is needed" % (self.type, kind))
+        if len(self.data) != width * self.size:
+            raise GraphError("shape", "%d bytes for shape %s" % (len(self.data), list(self.shape)))
+        return struct.unpack("<%d%s" % (self.size, code), self.data)
+
+    def rows(self) -> "list[tuple[int, ...]]":
+        """An int8 weight matrix [outputs, inputs] as rows."""
+        if len(self.shape) != 2 or not self.size:
+            raise GraphError("shape", "weights of shape %s" % (list(self.shape),))
+        if any(self.zero_points):
+            raise GraphError("scale", "weights with a zero point")
+        values = self.values(INT8)
+        columns = self.shape[1]
+        return [values[i : i + columns] for i in range(0, len(values), columns)]
+
+    def quantise(self, x: "list[float]") -> "list[int]":
+        """Real numbers as int8: half away from zero, clamped."""
+        scale = real(self.scales[0])
+        zero = self.zero_points[0]
+        result = []
+        for value in x:
+            q = value / scale
+            # The bound comes first: an infinite quotient has no integer.
+            q = zero + (int(min(q, 256.0) + 0.5) if q >= 0 else -int(0.5 - max(q, -256.0)))
+            result.append(-128 if q < -128 else 127 if q > 127 else q)
+        return result
+
+    def dequantise(self, values: "list[int]") -> "list[float]":
+        """int8 as real numbers."""
+        scale = real(self.scales[0])
+        zero = self.zero_points[0]
+        return [(q - zero) * scale for q in values]
+
+
+class Operator:
+    """An operator of the graph, prepared: int8 values in, int8 values out."""
+
+    def __call__(self, x: "list[int]") -> "list[int]":
+        """Runs it once."""
+        raise NotImplementedError
