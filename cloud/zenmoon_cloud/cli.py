@@ -1,0 +1,130 @@
+"""The command `zenmoon-cloud`."""
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import SecretStr, ValidationError
+
+from zenmoon_cloud.errors import CloudError
+from zenmoon_cloud.settings import Settings
+
+application = typer.Typer(no_args_is_help=True, add_completion=False, help="The ZenMoon service.")
+
+Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
+Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 = a free one.")]
+ClockText = Annotated[str | None, typer.Option(help="utc_ms:monotonic_us:rate of a demo.")]
+MOMENTS = ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%d"]
+Begin = Annotated[datetime | None, typer.Option("--from", formats=MOMENTS, help="Since when it is worn; now when left out.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@application.command()
+def serve(host: Host = None, port: Port = None, clock: ClockText = None) -> None:
+    """Run the service; without DATABASE_URL with its own PostgreSQL, migrated first."""
+    import uvicorn  # noqa: PLC0415  (the other commands need no server)
+
+    from zenmoon_cloud.app import create_app  # noqa: PLC0415
+    from zenmoon_cloud.logs import configure  # noqa: PLC0415
+
+    settings = _settings(host=host, port=port, clock=clock)
+    configure(settings.log_level)
+    with _migrated(settings) as ready:
+        uvicorn.run(
+            create_app(ready), host=ready.host, port=ready.port, log_config=None, access_log=False,
+            timeout_graceful_shutdown=5, server_header=False, ws_max_size=65_536,
+        )  # fmt: skip
+
+
+@application.command()
+def migrate() -> None:
+    """Bring the database to the newest schema."""
+    with _migrated(Settings()):
+        from zenmoon_cloud.database.migrate import newest  # noqa: PLC0415
+
+        typer.echo(f"migration {newest()}")
+
+
+@application.command()
+def seed(
+    device: Annotated[str, typer.Option(help="Wristband of the demo child, 16 hex digits.")],
+    begin: Begin = None,
+    as_json: Json = False,
+    clock: ClockText = None,
+) -> None:
+    """Create the demo family, or show the one that is there: logins, a child, its wristband, a gateway."""
+    import asyncio  # noqa: PLC0415
+
+    from zenmoon_cloud.demo_family import ensure_demo_family  # noqa: PLC0415
+
+    with _migrated(_settings(clock=clock)) as ready:
+        demo = asyncio.run(ensure_demo_family(ready, device=device, begin=begin))
+    if as_json:
+        typer.echo(json.dumps(demo))
+        return
+    for who in ("parent", "operator"):
+        typer.echo(f"{who}: {demo[who]['email']}  password: {demo[who]['password']}")
+    typer.echo(f"child: {demo['child_id']}  wristband: {demo['device']}  gateway: {demo['gateway']['gateway_id']}")
+
+
+@application.command()
+def openapi(out: Annotated[Path | None, typer.Option(help="File to write instead of printing.")] = None) -> None:
+    """Print the interface as OpenAPI JSON; touches no database."""
+    from zenmoon_cloud.app import create_app  # noqa: PLC0415
+
+    text = json.dumps(create_app(Settings(database_url=None)).openapi(), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        out.write_text(text)
+
+
+def _settings(**chosen: Any) -> Settings:
+    """Return the settings, with what the command line says instead of the environment."""
+    return Settings(**{name: value for name, value in chosen.items() if value is not None})
+
+
+@contextmanager
+def _migrated(settings: Settings) -> Iterator[Settings]:
+    """Give the settings of a database that is up to date: the configured one, or the embedded server while it runs."""
+    from zenmoon_cloud.database.launcher import EmbeddedPostgres  # noqa: PLC0415
+    from zenmoon_cloud.database.migrate import migrate as bring_up_to_date  # noqa: PLC0415
+    from zenmoon_cloud.database.roles import secret_of  # noqa: PLC0415
+
+    secret = settings.database_secret.get_secret_value() if settings.database_secret else None
+    if settings.database_url is not None:
+        url = settings.database_url.get_secret_value()
+        bring_up_to_date(url, secret=secret_of(url, secret))
+        yield settings
+        return
+    with EmbeddedPostgres(settings.state) as server:
+        bring_up_to_date(server.url, secret=secret_of(server.url, secret))
+        yield settings.model_copy(update={"database_url": SecretStr(server.url)})
+
+
+def main() -> None:
+    """Run the command; an expected failure is one line and exit status 2."""
+    # SIGTERM leaves through the context managers, so that the embedded server is stopped in order. uvicorn handles it
+    # while it serves and raises it again afterwards, which ends here too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        application()
+    except CloudError as error:
+        typer.echo(f"zenmoon-cloud: {error}", err=True)
+        sys.exit(2)
+    except ValidationError as error:
+        fields = ", ".join(f"{'.'.join(str(part) for part in entry['loc'])}: {entry['msg']}" for entry in error.errors())
+        typer.echo(f"zenmoon-cloud: a setting is wrong ({fields}). Correct it in the environment (ZENMOON_…).", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

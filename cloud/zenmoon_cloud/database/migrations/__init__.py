@@ -1,0 +1,1 @@
+"""Migrations: numbered files in `versions`, plain SQL, run as the owner of the tables."""
