@@ -5,7 +5,7 @@ V := .venv/bin
 export OMP_NUM_THREADS = 1
 export OPENBLAS_NUM_THREADS = 1
 
-.PHONY: demo test soak check format train bench constraints openapi
+.PHONY: demo test soak check format openapi train constraints
 
 demo:
 	@$(PYTHON) tools/setup.py demo
@@ -17,6 +17,7 @@ test:
 
 soak:
 	@$(PYTHON) tools/setup.py test
+	@ZENMOON_JOURNAL_EXAMPLES=3000 $(V)/python tools/timed.py "journal, 3000 histories" $(V)/python -m pytest -q edge_sdk/tests/test_journal_machine.py
 	@$(V)/python tools/timed.py "soak" $(V)/python -m pytest -m "soak" $(ARGS)
 
 check:
@@ -37,3 +38,6 @@ openapi:
 train:
 	@$(PYTHON) tools/setup.py train --no-toolchain
 	$(V)/python -m zenmoon_models.tinylstm train --data ../shared/data/stress_predict $(ARGS)
+
+constraints:
+	@$(V)/python tools/constraints.py

@@ -42,6 +42,11 @@ class Ledger:
     sent: tuple[Sent, ...]
     ended: bool
 
+    @property
+    def boots(self) -> set[int]:
+        """Every boot in it: a wearable that was killed goes on under another."""
+        return {entry.boot for entry in self.sent}
+
 
 @dataclass(frozen=True)
 class Account:

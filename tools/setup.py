@@ -59,9 +59,8 @@ def step(number: int, of: int, title: str, command: list[str]) -> None:
     if code != 0:
         lines = log.read_text(errors="replace").splitlines()[-25:]
         print("\n".join(lines), file=sys.stderr)
-        sys.exit(
-            f"{title} failed (exit {code}).\nNext: read the lines above; the whole log is .venv/setup.log. Running the command again resumes."
-        )
+        print(f"{title} failed (exit {code}).", file=sys.stderr)
+        sys.exit("Next: read the lines above; the whole log is .venv/setup.log. Running the command again resumes.")
     print(f"      done in {time.monotonic() - started:.0f} s", flush=True)
 
 

@@ -62,6 +62,29 @@ async def test_a_service_that_ends_before_it_is_ready_fails_with_its_last_words(
     assert caught.value.service == "broken"
 
 
+async def test_readiness_that_another_program_vouched_for_does_not_count(supervisor: Supervisor, tmp_path: Path) -> None:
+    """The port was taken: the one who has it answers, while the service has long ended."""
+
+    async def answered_by_another() -> bool:
+        pid = json.loads((tmp_path / "processes.json").read_text())["shadowed"]["pid"]
+        await until(lambda: not Path(f"/proc/{pid}").exists() or ") Z " in Path(f"/proc/{pid}/stat").read_text())
+        return True
+
+    with pytest.raises(ServiceFailed, match="before it was ready"):
+        await supervisor.start(Service("shadowed", [sys.executable, "-c", "raise SystemExit(1)"], ready=answered_by_another))
+
+
+async def test_a_machine_without_ps_runs_services_and_ends_leftovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    earlier = Supervisor(tmp_path, lambda _text: None)
+    await earlier.start(Service("sleeper", SLEEPER))
+    left = earlier.pid("sleeper")
+    later = Supervisor(tmp_path, lambda _text: None)
+    await asyncio.to_thread(later.end_leftovers)
+    await until(lambda: earlier.pid("sleeper") != left)
+    await earlier.stop()
+
+
 async def test_a_service_not_to_be_restarted_reports_its_end(supervisor: Supervisor) -> None:
     await supervisor.start(Service("once", [sys.executable, "-c", "raise SystemExit(3)"], restart=False))
     with pytest.raises(ServiceFailed, match="exit code 3"):
