@@ -3,7 +3,8 @@
 import gzip
 import shutil
 import signal
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -127,8 +128,17 @@ def test_a_folder_that_is_not_there_is_refused(demo: Demo, tmp_path: Path) -> No
     assert "name the folder of an Empatica E4 session" in output
 
 
-def test_a_live_demo_ends_everything_on_interrupt_and_refuses_a_second_on_its_state(demo: Demo, tmp_path: Path) -> None:
-    state = tmp_path / "state"
+@pytest.fixture
+def open_state() -> Iterator[Path]:
+    """A state folder that root's PostgreSQL user can enter, unlike pytest's own: nothing is kept elsewhere for it."""
+    folder = Path(tempfile.mkdtemp(prefix="zenmoon-live-"))
+    folder.chmod(0o711)
+    yield folder / "state"
+    shutil.rmtree(folder)
+
+
+def test_a_live_demo_ends_everything_on_interrupt_and_refuses_a_second_on_its_state(demo: Demo, open_state: Path) -> None:
+    state = open_state
     run = demo("--state", str(state), "--port", "0", once=False)
     run.until(lambda: list(state.glob("ledger-*")) and "record " in next(iter(state.glob("ledger-*"))).read_text(), "a record")
     code, output, _ = demo("--state", str(state), once=False).result()
