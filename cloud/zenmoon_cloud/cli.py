@@ -1,4 +1,5 @@
-"""The command `zenmoon-cloud`."""
+"""The command `zenmoon-cloud`. Heavy imports wait until a command needs them: `openapi` needs no database."""
+# ruff: noqa: PLC0415 - see above
 
 import json
 import signal
@@ -28,10 +29,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @application.command()
 def serve(host: Host = None, port: Port = None, clock: ClockText = None) -> None:
     """Run the service; without DATABASE_URL with its own PostgreSQL, migrated first."""
-    import uvicorn  # noqa: PLC0415  (the other commands need no server)
+    import uvicorn
 
-    from zenmoon_cloud.app import create_app  # noqa: PLC0415
-    from zenmoon_cloud.logs import configure  # noqa: PLC0415
+    from zenmoon_cloud.app import create_app
+    from zenmoon_cloud.logs import configure
 
     settings = _settings(host=host, port=port, clock=clock)
     configure(settings.log_level)
@@ -46,7 +47,7 @@ def serve(host: Host = None, port: Port = None, clock: ClockText = None) -> None
 def migrate() -> None:
     """Bring the database to the newest schema."""
     with _migrated(Settings()):
-        from zenmoon_cloud.database.migrate import newest  # noqa: PLC0415
+        from zenmoon_cloud.database.migrate import newest
 
         typer.echo(f"migration {newest()}")
 
@@ -59,9 +60,9 @@ def seed(
     clock: ClockText = None,
 ) -> None:
     """Create the demo family, or show the one that is there: logins, a child, its wristband, a gateway."""
-    import asyncio  # noqa: PLC0415
+    import asyncio
 
-    from zenmoon_cloud.demo_family import ensure_demo_family  # noqa: PLC0415
+    from zenmoon_cloud.demo_family import ensure_demo_family
 
     with _migrated(_settings(clock=clock)) as ready:
         demo = asyncio.run(ensure_demo_family(ready, device=device, begin=begin))
@@ -76,7 +77,7 @@ def seed(
 @application.command()
 def openapi(out: Annotated[Path | None, typer.Option(help="File to write instead of printing.")] = None) -> None:
     """Print the interface as OpenAPI JSON; touches no database."""
-    from zenmoon_cloud.app import create_app  # noqa: PLC0415
+    from zenmoon_cloud.app import create_app
 
     text = json.dumps(create_app(Settings(database_url=None)).openapi(), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
     if out is None:
@@ -93,9 +94,9 @@ def _settings(**chosen: Any) -> Settings:
 @contextmanager
 def _migrated(settings: Settings) -> Iterator[Settings]:
     """Give the settings of a database that is up to date: the configured one, or the embedded server while it runs."""
-    from zenmoon_cloud.database.launcher import EmbeddedPostgres  # noqa: PLC0415
-    from zenmoon_cloud.database.migrate import migrate as bring_up_to_date  # noqa: PLC0415
-    from zenmoon_cloud.database.roles import secret_of  # noqa: PLC0415
+    from zenmoon_cloud.database.launcher import EmbeddedPostgres
+    from zenmoon_cloud.database.migrate import migrate as bring_up_to_date
+    from zenmoon_cloud.database.roles import secret_of
 
     secret = settings.database_secret.get_secret_value() if settings.database_secret else None
     if settings.database_url is not None:

@@ -75,9 +75,9 @@ def _open_schema(connection: psycopg.Connection) -> None:
 
 def _upgrade(url: str, target: str) -> None:
     # Alembic and SQLAlchemy cost 30 MB: a service whose database is up to date never imports them.
-    from alembic import command  # noqa: PLC0415
-    from alembic.config import Config  # noqa: PLC0415
-    from sqlalchemy import NullPool, create_engine  # noqa: PLC0415
+    from alembic import command  # noqa: PLC0415 - see above
+    from alembic.config import Config  # noqa: PLC0415 - see above
+    from sqlalchemy import NullPool, create_engine  # noqa: PLC0415 - see above
 
     def connect() -> psycopg.Connection:
         return psycopg.connect(make_conninfo(url, application_name="zenmoon_migrate"))
