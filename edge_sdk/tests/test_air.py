@@ -12,6 +12,7 @@ import pytest
 from bleak import BleakClient, BleakScanner
 from bleak.backends.device import BLEDevice
 from bleak.exc import BleakBluetoothNotAvailableError
+from zenmoon_edge.virtual.air import Air
 from zenmoon_edge.virtual.bleak_backend import Adapter, adapter
 
 SERVICE = "7a656e00-6d6f-6f6e-8000-00805f9b34fb"
@@ -271,3 +272,18 @@ async def test_the_air_ends_cleanly_and_frees_its_ports(virtual_air, tmp_path: P
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", port)) != 0
     assert os.listdir(tmp_path) == ["air.json"]  # noqa: PTH208
+
+
+async def test_a_command_that_comes_before_the_adapter_is_free_is_answered_once_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Python 3.11.2 reads on after a pause from within `connection_made`; here every pause is without effect.
+    monkeypatch.setattr("asyncio.selector_events._SelectorSocketTransport.pause_reading", lambda _transport: None)
+    reset, answer = bytes.fromhex("01030c00"), bytes.fromhex("040e04")
+    async with Air() as air, asyncio.timeout(WITHIN_S):
+        first, second = [await asyncio.open_connection("127.0.0.1", air.hci_port) for _ in range(2)]
+        first[1].write(reset)
+        second[1].write(reset)
+        assert (await first[0].readexactly(7)).startswith(answer)
+        first[1].close()
+        assert (await second[0].readexactly(7)).startswith(answer)
+        assert await first[0].read() == b""
+        second[1].close()

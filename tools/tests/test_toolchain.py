@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tarfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -236,3 +237,24 @@ def test_a_folder_that_cannot_be_written_means_no_interpreter_and_says_why(
     (tmp_path / "file").touch()
     assert toolchain.micropython(tmp_path / "file") is None
     assert "check who owns" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("filters", [True, False], ids=["with filters", "before Python 3.11.4"])
+def test_a_source_archive_is_unpacked_and_one_that_reaches_outside_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filters: bool
+) -> None:
+    if not filters:
+        extract = tarfile.TarFile.extractall
+
+        def extract_without_filter(packed: tarfile.TarFile, into: Path, members: list[tarfile.TarInfo]) -> None:
+            extract(packed, into, members)
+
+        monkeypatch.delattr(tarfile, "data_filter")
+        monkeypatch.setattr(tarfile.TarFile, "extractall", extract_without_filter)
+    for name, inside in (("good", "top/py/runtime.c"), ("bad", "top/py/../../../reached.c")):
+        with tarfile.open(tmp_path / name, "w") as packed:
+            packed.addfile(tarfile.TarInfo(inside))
+    assert (source.unpack(tmp_path / "good", tmp_path / "tree") / "py" / "runtime.c").is_file()
+    with pytest.raises(SourceUnavailableError, match="outside"):
+        source.unpack(tmp_path / "bad", tmp_path / "tree")
+    assert not (tmp_path / "reached.c").exists()
