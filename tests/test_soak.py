@@ -5,36 +5,22 @@ Results go to docs/evaluation/soak.json, and an interrupted run resumes.
 A result is kept for as long as the code that made it has not changed.
 """
 
-import hashlib
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from results import ROOT, Result, Results, code_hash
 
-ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "evaluation" / "soak.json"
-SOURCES = ("edge_sdk/zenmoon_edge", "firmware", "gateway/zenmoon_gateway", "cloud/zenmoon_cloud", "tools")
 
 pytestmark = pytest.mark.soak
 
 
-def code_hash() -> str:
-    digest = hashlib.sha256()
-    for file in sorted(path for folder in SOURCES for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".tflite"}):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def measured(name: str, measure: Callable[[], dict[str, object]]) -> dict[str, object]:
+def measured(name: str, measure: Callable[[], Result]) -> Result:
     """The result of a measurement, from the file where this code has already made it."""
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    code = code_hash()
-    if results.get(name, {}).get("code") != code:
-        results[name] = {"code": code, **measure()}
-        RESULTS.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n")
-    return results[name]
+    results = Results(RESULTS, code_hash())
+    return results.current(name) or results.keep(name, measure())
 
 
 def empty_ibi(folder: Path) -> None:
@@ -51,7 +37,7 @@ def cut_bvp(folder: Path) -> None:
     [("S05", None), ("S07", None), ("S12", empty_ibi), ("S16", cut_bvp), ("S20", None), ("S24", None)],
 )
 def test_a_whole_recording_is_stored_once_at_sixty_times(demo, recording, tmp_path, name, spoil) -> None:  # type: ignore[no-untyped-def]
-    def measure() -> dict[str, object]:
+    def measure() -> Result:
         folder = recording(name)
         if spoil:
             folder = shutil.copytree(folder, tmp_path / name, copy_function=shutil.copyfile)
@@ -68,11 +54,11 @@ def test_a_whole_recording_is_stored_once_at_sixty_times(demo, recording, tmp_pa
 
 
 def test_three_minutes_in_real_time_reach_the_parent_within_a_second(demo, recording) -> None:  # type: ignore[no-untyped-def]
-    def measure() -> dict[str, object]:
+    def measure() -> Result:
         code, output, report = demo("--recording", str(recording("S05")), "--speed", "1", "--limit", "180").result()
         assert report, output
         return {"exit": code, **report}
 
     result = measured("real time, 180 s", measure)
     assert result["exit"] == 0, result
-    assert result["latency_ms"]["p95"] < 1000, result  # type: ignore[index]
+    assert result["latency_ms"]["p95"] < 1000, result
