@@ -41,12 +41,20 @@ IDENTITY = {
     "audit_log": Table(class_="family", owner="identity", purpose="Who did what to the family's data"),
 }
 
-# Raw records are the only copy until rollups exist: a month, not the week of a full-size cell.
+# Raw records are what everything else is made from. A phone that was away for weeks may still deliver them, so they are kept
+# for a month; a cell full of children may choose a week.
 RAW = timedelta(days=30)
+MINUTES = timedelta(days=90)
 
 SERIES = {
     "wellness_metrics": Table(class_="family", owner="series", purpose="What a wristband measured, every 4 seconds", retention=RAW),
     "motion_epochs": Table(class_="family", owner="series", purpose="How much a wristband moved, every 30 seconds", retention=RAW),
+    "epochs": Table(class_="family", owner="series", purpose="Minutes that a phone has summed up", retention=MINUTES),
+    "minute_rollups": Table(class_="family", owner="series", purpose="What was measured, minute by minute", retention=MINUTES),
+    "hour_rollups": Table(class_="family", owner="series", purpose="What was measured, hour by hour"),
+    "sleep_episodes": Table(class_="family", owner="series", purpose="When the child slept"),
+    "school_events": Table(class_="family", owner="series", purpose="Tests, trips and other days that a guardian entered"),
+    "dirty_hours": Table(class_="fleet", owner="series", purpose="Hours to be summed up again; gone within seconds", export=False),
     "retention_marks": Table(class_="fleet", owner="series", purpose="When old observations were dropped", export=False),
 }
 
@@ -58,5 +66,17 @@ INGEST = {
     "device_health": Table(class_="family", owner="ingest", purpose="Battery and counters of a wristband"),
 }
 
+ALERTS = {
+    "alert_rules": Table(class_="family", owner="alerts", purpose="From which strain on, and for how long, an alarm is raised"),
+    "alert_tracks": Table(class_="family", owner="alerts", purpose="What an alarm rule has seen of the last hours", export=False),
+    "alerts": Table(class_="family", owner="alerts", purpose="Alarms, and who acknowledged them"),
+}
+
+DECISIONS = {
+    "decision_points": Table(class_="family", owner="decisions", purpose="What was suggested, among what, and with which chance"),
+    "deliveries": Table(class_="family", owner="decisions", purpose="The words in which a suggestion reached the guardians"),
+    "feedback": Table(class_="family", owner="decisions", purpose="What the guardians thought of a suggestion"),
+}
+
 # Each domain adds its own rows here.
-TABLES: dict[str, Table] = {**IDENTITY, **SERIES, **INGEST}
+TABLES: dict[str, Table] = {**IDENTITY, **SERIES, **INGEST, **ALERTS, **DECISIONS}

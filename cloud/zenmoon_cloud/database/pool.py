@@ -16,7 +16,7 @@ Connection = AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
 
 # Connections kept and connections at most, by role; together below the embedded server's limit.
-SIZES: dict[RoleName, tuple[int, int]] = {"api": (1, 10), "ingest": (1, 6), "reanchor": (0, 2)}
+SIZES: dict[RoleName, tuple[int, int]] = {"api": (1, 10), "ingest": (1, 6), "reanchor": (0, 2), "worker": (0, 4)}
 WAIT_S = 5.0  # for a free connection; then the caller gets a 503
 
 
@@ -31,6 +31,7 @@ class Database:
         api: Pool of the role that serves parents.
         ingest: Pool of the role that stores records.
         reanchor: Pool of the role that moves the records of a boot in time.
+        worker: Pool of the role that works in the background.
     """
 
     def __init__(self, url: str, *, secret: str) -> None:
@@ -52,6 +53,7 @@ class Database:
         self.api = self._pools["api"]
         self.ingest = self._pools["ingest"]
         self.reanchor = self._pools["reanchor"]
+        self.worker = self._pools["worker"]
 
     async def open(self) -> None:
         """Open the pools and wait for their first connections, so that a wrong password shows at the start."""

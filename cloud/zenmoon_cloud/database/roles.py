@@ -1,6 +1,6 @@
 """The service's own database roles. They belong to the server, not to one database, so no migration creates them.
 
-Nobody signs in as `zenmoon_owner`: migrations become it with SET ROLE. The other three are what the service connects
+Nobody signs in as `zenmoon_owner`: migrations become it with SET ROLE. The others are what the service connects
 as; none of them owns a table or may bypass row-level security.
 """
 
@@ -15,7 +15,7 @@ from psycopg import sql
 from zenmoon_cloud.errors import CloudError
 
 OWNER = "zenmoon_owner"
-RoleName = Literal["api", "ingest", "reanchor"]
+RoleName = Literal["api", "ingest", "reanchor", "worker"]
 
 
 class Limits(NamedTuple):
@@ -30,6 +30,7 @@ ROLES: dict[RoleName, Limits] = {
     "api": Limits("5s", "2s", "10s"),  # somebody is waiting in front of a page
     "ingest": Limits("15s", "5s", "10s"),  # one group commit
     "reanchor": Limits("120s", "10s", "30s"),  # moves a whole boot
+    "worker": Limits("120s", "10s", "60s"),  # sums up, decides and tidies in the background
 }
 
 
