@@ -155,7 +155,7 @@ async def test_largest_batch_is_stored(family, records, send, superuser):
 
 
 async def test_weeks_that_cannot_be_created_refuse_nothing(family, records, send, superuser):
-    superuser.execute("REVOKE EXECUTE ON FUNCTION ensure_weeks FROM zenmoon_ingest")
+    superuser.execute("REVOKE EXECUTE ON FUNCTION ensure_weeks, ensure_weeks_of FROM zenmoon_ingest")
     assert (await send(family, records(3))).json()["accepted"] == 3
     assert superuser.execute("SELECT count(*) FROM wellness_metrics_default").fetchone() == (3,)
 

@@ -5,7 +5,7 @@ from itertools import count, pairwise
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from zenmoon_cloud.ingest import ledger
-from zenmoon_cloud.ingest.decide import Key, Wearers, Worn, decide, known, place
+from zenmoon_cloud.ingest.decide import Kept, Key, Wearers, Worn, decide, known, place
 from zenmoon_edge.messages import Refusal
 
 SEQS = st.lists(st.integers(0, 40) | st.integers(0, 2**32 - 1))
@@ -40,9 +40,9 @@ ITEMS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 12), st.integers(0,
 def test_decisions_equal_a_model_that_remembers_every_key(batches):
     model: dict[tuple[int, int, int], int] = {}
     for batch in batches:
-        keys = [Key(at, 1, boot, seq, 0, payload) for at, (boot, seq, payload) in enumerate(batch)]
+        keys = [Key(at, 1, boot, seq, 0, payload, "record", 0) for at, (boot, seq, payload) in enumerate(batch)]
         held = {(1, boot): ledger.ranges(seq for _, b, seq in model if b == boot) for boot in range(3)}
-        kept = {key[1:4]: model[key[1:4]] for key in known(keys, held)}
+        kept = {key[1:4]: Kept("record", 0, model[key[1:4]], 0) for key in known(keys, held)}
         verdict = decide(keys, ["child"] * len(keys), kept)
         stored, duplicates, conflicts = {}, 0, []
         for key in keys:
@@ -55,6 +55,56 @@ def test_decisions_equal_a_model_that_remembers_every_key(batches):
                 conflicts.append(key.position)
         assert (verdict.stored, verdict.duplicates) == (stored, duplicates)
         assert [refusal.index for refusal in verdict.refusals] == conflicts
+
+
+REVISED = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 3), st.integers(0, 4), st.integers(0, 1)), max_size=12)
+
+
+@given(st.lists(REVISED, max_size=6))
+def test_revisions_equal_a_model_whose_revisions_only_rise(batches):
+    rows: dict[tuple[int, int, int], list[tuple[int, int]]] = {}
+    for batch in batches:
+        keys = [
+            Key(at, 1, boot, seq, seq, 10 * revision + flaw, "epoch", revision)
+            for at, (boot, seq, revision, flaw) in enumerate(batch)
+        ]
+        held = {(1, boot): ledger.ranges(key[2] for key in rows if key[1] == boot) for boot in range(2)}
+        kept = {key[1:4]: Kept("epoch", *rows[key[1:4]][-1], key.time) for key in known(keys, held)}
+        verdict = decide(keys, ["child"] * len(keys), kept)
+        assert len(verdict.stored) + verdict.duplicates + len(verdict.refusals) == len(keys)
+        duplicates, conflicts = 0, []
+        for key in keys:
+            stored = rows.setdefault(key[1:4], [])
+            highest = stored[-1][0] if stored else -1
+            if key.revision > highest:
+                stored.append((key.revision, key.payload))
+                assert verdict.stored[key.position] == "child"
+            elif key.revision < highest or key.payload == stored[-1][1]:
+                duplicates += 1
+            else:
+                conflicts.append(key.position)
+        assert (verdict.duplicates, [refusal.index for refusal in verdict.refusals]) == (duplicates, conflicts)
+
+
+@given(REVISED, st.randoms(use_true_random=False))
+def test_no_order_and_no_repetition_of_revisions_changes_what_is_highest(sent, random):
+    def highest(items: list[tuple[int, int, int, int]]) -> dict[tuple[int, int, int], Kept]:
+        keys = [Key(at, 1, boot, seq, seq, revision, "epoch", revision) for at, (boot, seq, revision, _) in enumerate(items)]
+        verdict = decide(keys, ["child"] * len(keys), {})
+        assert verdict.refusals == []
+        found: dict[tuple[int, int, int], Kept] = {}
+        for key in keys:
+            if key.position in verdict.stored:
+                assert key[1:4] not in found or found[key[1:4]].revision < key.revision
+                found[key[1:4]] = Kept(key.kind, key.revision, key.payload, key.time)
+        return found
+
+    again = [*sent, *random.choices(sent, k=5)] if sent else []
+    random.shuffle(again)
+    assert highest(sent) == highest(again)
+    assert {key: kept.revision for key, kept in highest(sent).items()} == {
+        (1, boot, seq): max(r for b, s, r, _ in sent if (b, s) == (boot, seq)) for boot, seq, _, _ in sent
+    }
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -93,7 +143,7 @@ WEARERS = Wearers(
 
 def test_place_asks_who_wore_it_then_and_whether_they_agreed_then():
     def at(time: int, device: int = 5) -> str:
-        found = place(Key(0, device, 1, 1, time, 1), WEARERS, now=10_000, oldest=0)
+        found = place(Key(0, device, 1, 1, time, 1, "record", 0), WEARERS, now=10_000, oldest=0)
         return found.code if isinstance(found, Refusal) else found
 
     assert [at(time) for time in (0, 499, 500, 999)] == ["early", "early", "consent", "consent"]

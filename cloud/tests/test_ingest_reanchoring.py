@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from zenmoon_edge.importing import Source
 
 BOOT = 3735928559
 
@@ -42,7 +43,10 @@ async def test_boot_moves_to_another_stored_anchor_and_is_counted_as_before(fami
 
     answer = (await operator.post("/api/ingest/reanchor", json=order(family, anchor_seq=32))).raise_for_status().json()
 
-    assert answer["moved"] == {"wellness_metrics": 20, "motion_epochs": 0, "anchors": 2, "device_events": 1, "device_health": 0}
+    assert answer["moved"] == {
+        "wellness_metrics": 20, "motion_epochs": 0, "epochs": 0, "sleep_episodes": 0, "anchors": 2, "device_events": 1,
+        "device_health": 0,
+    }  # fmt: skip
     times = superuser.execute("SELECT seq, time FROM wellness_metrics ORDER BY seq").fetchall()
     assert times == [(seq, moment + timedelta(hours=2, seconds=4 * seq)) for seq in range(20)]
     assert superuser.execute("SELECT time FROM device_events").fetchone() == (moment + timedelta(hours=2),)
@@ -118,3 +122,89 @@ async def test_only_operators_reanchor(family, records, send):
     body = order(family, origin=datetime.now(UTC).isoformat())
     answer = await family.client.post("/api/ingest/reanchor", json=body)
     assert (answer.status_code, answer.json()["type"]) == (403, "operators-only")
+
+
+async def test_an_importers_boot_moves_with_its_minutes_and_nights_and_marks_where_they_were_and_are(
+    make_family, send, operator, superuser
+):
+    """Its tick is UTC itself, so the origin of a clock that was an hour and a half slow is 01:30 of the first day of 1970."""
+    family = await make_family(device="00000000000000ee", begin="2025-01-01T00:00:00Z")
+    superuser.execute("UPDATE consents SET at = '2025-01-01T00:00:00Z'")
+    importer = Source(0xEE, BOOT, firmware=3, model=4)
+    begin = datetime.now(UTC).replace(hour=9, minute=10, second=0, microsecond=0) - timedelta(days=50)
+    ms = int(begin.timestamp() * 1000)
+
+    def epoch(minute: int, zone: int | None, **changes: int) -> dict:
+        return importer.epoch(ms + 60_000 * minute, {"motion_g": 0.1}, coverage=1, quality=63, zone_offset_s=zone, **changes)
+
+    night = {"awakenings": 1, "efficiency": 0.9, "nap": False, "zone_offset_s": None}
+    items = [
+        epoch(0, None), epoch(1, 19_800), epoch(0, None, revision=1, seq=0),
+        importer.sleep(ms + 1, ms + 36_000_001, asleep_s=30_000, **night),
+        importer.sleep(ms + 1, ms + 36_000_001, asleep_s=31_000, **night, revision=1, seq=2),
+    ]  # fmt: skip
+    assert (await send(family, items)).json()["accepted"] == 5
+    superuser.execute("DELETE FROM dirty_hours")
+    origin = datetime(1970, 1, 1, 1, 30, 45, tzinfo=UTC)
+
+    answer = (await operator.post("/api/ingest/reanchor", json=order(family, origin=origin.isoformat()))).raise_for_status().json()
+
+    assert (answer["moved"]["epochs"], answer["moved"]["sleep_episodes"]) == (3, 2)
+    moved = begin + timedelta(minutes=90)  # an epoch stays a whole minute
+    berlin = 7200 if moved < datetime(2026, 10, 25, 1, tzinfo=UTC) else 3600
+    rows = superuser.execute("SELECT seq, revision, time, zone_offset_s, motion_g FROM epochs ORDER BY seq, revision").fetchall()
+    assert rows == [
+        (0, 0, moved, berlin, 0.1), (0, 1, moved, berlin, 0.1), (1, 0, moved + timedelta(minutes=1), 19_800, 0.1),
+    ]  # fmt: skip
+    nights = superuser.execute("SELECT revision, time, ended_at - time, asleep_s FROM sleep_episodes ORDER BY revision").fetchall()
+    onset = begin + timedelta(hours=1, minutes=30, seconds=45, milliseconds=1)
+    assert nights == [(0, onset, timedelta(hours=10), 30_000), (1, onset, timedelta(hours=10), 31_000)]
+    hour = begin.replace(minute=0)
+    marks = superuser.execute("SELECT child_id, hour FROM dirty_hours ORDER BY hour").fetchall()
+    assert marks == [(family.child_id, hour), (family.child_id, hour + timedelta(hours=1))]
+
+    later = [
+        epoch(2, None), importer.sleep(ms + 72_000_000, ms + 75_600_000, asleep_s=60, **night), *items,
+        epoch(1, 0, revision=4, seq=1),
+    ]  # fmt: skip
+    answer = (await send(family, later)).json()
+    assert (answer["accepted"], answer["duplicates"], answer["refused"]) == (3, 5, [])
+    times = superuser.execute("SELECT time FROM epochs WHERE seq = 3 OR revision = 4 ORDER BY time").fetchall()
+    assert times == [(moved + timedelta(minutes=1),), (moved + timedelta(minutes=2),)]
+    lengths = superuser.execute("SELECT ended_at - time FROM sleep_episodes WHERE seq = 4").fetchall()
+    assert lengths == [(timedelta(hours=1),)]
+
+
+async def test_records_that_move_mark_the_hours_they_leave_and_come_to(family, records, send, operator, superuser):
+    items = records(10)
+    await send(family, items)
+    superuser.execute("DELETE FROM dirty_hours")
+    moment = datetime.fromisoformat(items[0]["ts"])
+    origin = moment + timedelta(hours=5)
+    (await operator.post("/api/ingest/reanchor", json=order(family, origin=origin.isoformat()))).raise_for_status()
+
+    def touched(begin: datetime) -> set[datetime]:
+        times = [begin + timedelta(seconds=4 * seq) for seq in range(10)]
+        return {time.replace(minute=0, second=0, microsecond=0) for time in times}
+
+    marks = superuser.execute("SELECT hour FROM dirty_hours").fetchall()
+    assert {hour for (hour,) in marks} == touched(moment) | touched(origin)
+
+
+async def test_each_kind_is_moved_no_further_back_than_it_is_kept(make_family, records, send, operator, superuser):
+    family = await make_family(device="00000000000000ee", begin="2025-01-01T00:00:00Z")
+    superuser.execute("UPDATE consents SET at = '2025-01-01T00:00:00Z'")
+    importer = Source(0xEE, BOOT, firmware=3, model=4)
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    ms = int((now - timedelta(days=5)).timestamp() * 1000)
+    epoch = importer.epoch(ms, {}, coverage=1, quality=63, zone_offset_s=None)
+    record = records(1, first=1, device=family.device, tick_ms=ms, ts=(now - timedelta(days=5)).isoformat())[0]
+
+    async def back(days: int) -> int:
+        origin = (datetime(1970, 1, 1, tzinfo=UTC) - timedelta(days=days)).isoformat()
+        return (await operator.post("/api/ingest/reanchor", json=order(family, origin=origin))).status_code
+
+    await send(family, [epoch])
+    assert (await back(60), await back(90), await back(0)) == (200, 409, 200)
+    await send(family, [record])
+    assert (await back(60), await back(20)) == (409, 200)

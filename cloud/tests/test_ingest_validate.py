@@ -1,11 +1,12 @@
 """Validation reads columns, so that speed does not cost correctness: whatever an item holds, only that item is refused."""
 
 import math
+from datetime import UTC, datetime, timedelta
 
 import orjson
 from hypothesis import given
 from hypothesis import strategies as st
-from zenmoon_cloud.ingest.fields import Hexadecimal, Moment, Number, read
+from zenmoon_cloud.ingest.fields import Hexadecimal, Moment, Number, Truth, read
 from zenmoon_cloud.ingest.quarantine import quarantined
 from zenmoon_cloud.ingest.validate import validate
 from zenmoon_edge.core.record import (
@@ -22,6 +23,7 @@ from zenmoon_edge.core.record import (
     Record,
     pack_body,
 )
+from zenmoon_edge.importing import METRICS, ImportingError, Source
 from zenmoon_edge.messages import Refusal, item
 
 GOOD = {
@@ -37,8 +39,18 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-MUTATED = st.builds(lambda changes: GOOD | changes, st.dictionaries(st.sampled_from(sorted(GOOD)), JSON, max_size=3))
-ANYTHING = JSON | MUTATED | st.just(GOOD)
+EPOCH = {key: value for key, value in GOOD.items() if key != "battery_pct"} | {
+    "kind": "epoch", "ts": "2026-11-20T18:03:00.000Z", "revision": 0, "coverage": 0.5, "zone_offset_s": None,
+}  # fmt: skip
+SLEEP = {key: GOOD[key] for key in ("device", "boot", "seq", "tick_ms", "ts", "payload", "firmware", "model")} | {
+    "kind": "sleep", "revision": 2, "ended_at": "2026-11-21T05:00:00.000Z", "asleep_s": 30000, "awakenings": 2, "efficiency": 0.9,
+    "nap": False, "zone_offset_s": 3600,
+}  # fmt: skip
+ITEMS = (GOOD, EPOCH, SLEEP)
+MUTATED = st.sampled_from(ITEMS).flatmap(
+    lambda item: st.builds(lambda changes: item | changes, st.dictionaries(st.sampled_from(sorted(item)), JSON, max_size=3))
+)
+ANYTHING = JSON | MUTATED | st.sampled_from(ITEMS)
 
 
 @given(st.lists(ANYTHING, max_size=12))
@@ -54,12 +66,17 @@ def test_every_item_is_either_read_or_refused_once(items):
 
 @given(st.lists(ANYTHING, max_size=6), st.lists(ANYTHING, max_size=6))
 def test_what_an_item_becomes_does_not_hang_on_its_neighbours(before, after):
-    columns, _ = validate([*before, GOOD, *after])
-    (record,) = [kind for kind in columns if kind.kind == "record"]
-    at = record.index.index(len(before))
-    assert record.values["device"][at] == 0xF1B2C3D4E5F60718 - 2**64
-    assert record.values["ts"][at] == 1795197788000000
-    assert (record.values["heart_rate_bpm"][at], record.values["rmssd_ms"][at]) == (84.5, 38)
+    columns, _ = validate([*before, GOOD, EPOCH, SLEEP, *after])
+    by_kind = {kind.kind: kind for kind in columns}
+    for number, (kind, time) in enumerate(
+        {"record": 1795197788000000, "epoch": 1795197780000000, "sleep": 1795197788000000}.items()
+    ):
+        values, at = by_kind[kind].values, by_kind[kind].index.index(len(before) + number)
+        assert (values["device"][at], values["ts"][at]) == (0xF1B2C3D4E5F60718 - 2**64, time)
+        if kind == "sleep":
+            assert (values["ended_at"][at], values["nap"][at], values["efficiency"][at]) == (1795237200000000, False, 0.9)
+        else:
+            assert (values["heart_rate_bpm"][at], values["rmssd_ms"][at]) == (84.5, 38)
 
 
 @given(st.lists(ANYTHING, max_size=8))
@@ -67,7 +84,9 @@ def test_what_passes_can_be_stored(items):
     for kind in validate(items)[0]:
         for name, column in kind.values.items():
             for value in column:
-                assert value is None or (type(value) in {int, float} and math.isfinite(value) and -(2**63) <= value < 2**63), name
+                assert value is None or (
+                    type(value) in {int, float, bool} and math.isfinite(value) and -(2**63) <= value < 2**63
+                ), name
 
 
 @given(st.lists(ANYTHING, max_size=8))
@@ -104,11 +123,15 @@ def test_column_and_single_value_readings_agree_on_numbers(field, values):
 
 
 @given(
-    st.sampled_from([Hexadecimal(name="h", digits=16), Hexadecimal(name="g", digits=8), Moment(name="ts")]),
+    st.sampled_from([
+        Hexadecimal(name="h", digits=16), Hexadecimal(name="g", digits=8), Moment(name="ts"), Moment(name="m", minute=True),
+        Truth(name="t"),
+    ]),
     st.lists(
-        st.none() | st.from_regex(r"[0-9a-fA-F]{7,17}", fullmatch=True) | st.text(max_size=16)
+        st.none() | st.booleans() | st.from_regex(r"[0-9a-fA-F]{7,17}", fullmatch=True) | st.text(max_size=16)
         | st.datetimes().map(lambda time: time.isoformat())
-        | st.datetimes(timezones=st.timezones()).map(lambda time: time.isoformat()),
+        | st.datetimes(timezones=st.timezones()).map(lambda time: time.isoformat())
+        | st.datetimes(timezones=st.just(UTC)).map(lambda time: time.replace(second=0, microsecond=0).isoformat()),
         max_size=8,
     ),
 )  # fmt: skip
@@ -154,3 +177,51 @@ def test_everything_that_a_gateway_can_write_passes(body, key, ts_ms):
     assert refusals == []
     assert columns.values["ts"] == [ts_ms * 1000]
     assert columns.values["device"][0] % 2**64 == device
+
+
+MEASUREMENTS = st.fixed_dictionaries(
+    {},
+    optional={
+        name: st.none() | st.floats(metric.low, metric.high).filter(lambda value: not 0 < abs(value) < 2.0**-126)
+        for name, metric in METRICS.items()
+    },
+)
+ZONES = st.none() | st.integers(-86_400, 86_400)
+MINUTES = st.integers(0, 60_000_000)
+
+
+@given(MEASUREMENTS, st.integers(0, 255), st.floats(0, 1), ZONES, MINUTES)
+def test_an_epoch_passes_whenever_a_source_makes_it_and_only_then(values, quality, coverage, zone, minute):
+    said = {"coverage": coverage, "quality": quality, "zone_offset_s": zone}
+    source = Source(5, 6, firmware=7, model=8)
+    try:
+        made, refused = source.epoch(60_000 * minute, values, **said), False
+    except ImportingError:
+        # as if the source had not looked: what it refuses of an otherwise good minute, the cloud refuses too
+        made = source.epoch(60_000 * minute, {}, coverage=1, quality=63, zone_offset_s=None)
+        made, refused = made | dict.fromkeys(METRICS) | values | said, True
+    columns, refusals = validate([orjson.loads(orjson.dumps(made))])
+    assert bool(refusals) == refused
+    if not refused:
+        assert {name: columns[0].values[name] for name in METRICS} == {name: [values.get(name)] for name in METRICS}
+
+
+@given(MINUTES, st.integers(-1000, 90_000_000), st.integers(0, 90_000), st.none() | st.floats(0, 1), st.booleans(), ZONES)
+def test_a_night_passes_whenever_a_source_makes_it_and_only_then(minute, length_ms, asleep_s, efficiency, nap, zone):
+    said = {"asleep_s": asleep_s, "awakenings": 0, "efficiency": efficiency, "nap": nap, "zone_offset_s": zone}
+    source = Source(5, 6, firmware=7, model=8)
+    onset = 60_000 * (minute + 1)
+    try:
+        made, refused = source.sleep(onset, onset + length_ms, **said), False
+    except ImportingError:
+        made = source.sleep(onset, onset + 1, **said | {"asleep_s": 0, "efficiency": None})
+        end = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=onset + length_ms)).isoformat()
+        made, refused = made | said | {"ended_at": end}, True
+    assert bool(validate([orjson.loads(orjson.dumps(made))])[1]) == refused
+
+
+def test_only_what_may_be_absent_may_be_missing():
+    for good, absent in ((EPOCH, {"zone_offset_s"}), (SLEEP, {"zone_offset_s", "efficiency"}), (GOOD, set())):
+        for name in good.keys() - {"kind"}:
+            without = {key: value for key, value in good.items() if key != name}
+            assert (validate([without])[1] == []) == (name in absent), name

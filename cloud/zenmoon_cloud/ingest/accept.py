@@ -3,21 +3,25 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import repeat
 from typing import Protocol
 from uuid import UUID
 
 from zenmoon_edge.core.clock import Clock
+from zenmoon_edge.core.record import CONTACT
 from zenmoon_edge.messages import Ack, Batch, Refusal
 
 from zenmoon_cloud import settings
+from zenmoon_cloud.alerts import Sample, fold
 from zenmoon_cloud.database.pool import Connection, Database
 from zenmoon_cloud.ingest import ledger, store
-from zenmoon_cloud.ingest.decide import BootKey, Key, Verdict, Wearers, decide, known, place
-from zenmoon_cloud.ingest.fields import microseconds
+from zenmoon_cloud.ingest.decide import BootKey, Kept, Key, Verdict, Wearers, decide, known, place
+from zenmoon_cloud.ingest.fields import HOUR_US, MINUTE_US, microseconds
+from zenmoon_cloud.ingest.kinds import KINDS, oldest_taken
 from zenmoon_cloud.ingest.quarantine import quarantined
 from zenmoon_cloud.ingest.validate import Columns, validate
 from zenmoon_cloud.ingest.zones import offsets
-from zenmoon_cloud.series.weeks import ensure_weeks, oldest_kept
+from zenmoon_cloud.series.weeks import ensure_weeks
 
 
 class Sender(Protocol):
@@ -76,7 +80,11 @@ async def accept(
 def _keys(columns: Sequence[Columns]) -> list[Key]:
     """The keys of all kinds in the order of the batch."""
     fields = ("device", "boot", "seq", "ts", "payload")
-    keys = [Key(*row) for kind in columns for row in zip(kind.index, *(kind.values[name] for name in fields), strict=True)]
+    keys: list[Key] = []
+    for kind in columns:
+        revisions = kind.values.get("revision") or repeat(0, len(kind))
+        said = zip(kind.index, *(kind.values[name] for name in fields), repeat(kind.kind, len(kind)), revisions, strict=True)
+        keys += map(Key._make, said)
     return keys if len(columns) == 1 else sorted(keys)
 
 
@@ -96,15 +104,17 @@ async def _store(connection: Connection, family: UUID, columns: Sequence[Columns
         keys = _keys(columns)
         placed = _place(keys, wearers, now)
 
-    kept: dict[tuple[int, int, int], int | None] = {}
+    kept: dict[tuple[int, int, int], Kept | None] = {}
     repeated = known(keys, {boot: row.held for boot, row in boots.items()})
     if repeated:
         runs = [(boot, *run) for boot, held in _by_boot(repeated).items() for run in held]
-        kept = {key[1:4]: None for key in repeated} | await store.kept_payloads(connection, family, runs)
+        kept = {key[1:4]: None for key in repeated} | await store.kept(connection, family, runs)
     verdict = decide(keys, placed, kept)
 
     for kind in columns:
         await _insert(connection, family, kind, verdict, zones=wearers.zones, now=now)
+    await _mark_hours(connection, family, columns, verdict)
+    await fold(connection, family, _samples(columns, verdict), now)
     refused = {refusal.index for refusal in verdict.refusals if refusal.code == "consent"}
     withheld = _by_boot(key for key in keys if key.position in refused)
     stored = _by_boot(key for key in keys if key.position in verdict.stored)
@@ -121,29 +131,66 @@ async def _insert(
     if len(chosen):
         children = [verdict.stored[index] for index in chosen.index]
         values = dict(chosen.values)
-        if kind.kind == "record":
-            values["zone_offset_s"] = offsets(children, values["ts"], zones)
+        if KINDS[kind.kind].zoned:
+            home = offsets(children, values["ts"], zones)
+            said = values.get("zone_offset_s", home)
+            values["zone_offset_s"] = [at_home if there is None else there for at_home, there in zip(home, said, strict=True)]
         await store.insert(connection, family, kind.kind, values, children=children, now=now)
 
 
+async def _mark_hours(connection: Connection, family: UUID, columns: Sequence[Columns], verdict: Verdict) -> None:
+    """Marks the hours of what was stored, in its transaction: who sums them up sees the mark and the rows, or neither."""
+    hours = {
+        (verdict.stored[index], time // HOUR_US)
+        for kind in columns
+        if KINDS[kind.kind].summed
+        for index, time in zip(kind.index, kind.values["ts"], strict=True)
+        if index in verdict.stored
+    }
+    if hours:
+        await store.mark_hours(connection, family, hours)
+
+
+def _samples(columns: Sequence[Columns], verdict: Verdict) -> list[Sample]:
+    """What alarms are made of: newly stored records. Minutes that somebody has summed up are history.
+
+    A loose band still gives a strain, of skin that its electrodes hardly touch: good enough to show as faint, not to alarm anybody.
+    """
+    names = ("ts", "stress_level", "quality")
+    return [
+        Sample(verdict.stored[index], time, strain if quality & CONTACT else None)
+        for kind in columns
+        if kind.kind == "record"
+        for index, time, strain, quality in zip(kind.index, *(kind.values[name] for name in names), strict=True)
+        if index in verdict.stored
+    ]
+
+
 def _place(keys: Sequence[Key], wearers: Wearers, now: datetime) -> list[str | Refusal]:
-    latest, oldest = microseconds(now), microseconds(oldest_kept(now))
-    return [place(key, wearers, latest, oldest) for key in keys]
+    latest = microseconds(now)
+    oldest = {kind: microseconds(oldest_taken(kind, now)) for kind in {key.kind for key in keys}}
+    return [place(key, wearers, latest, oldest[key.kind]) for key in keys]
 
 
 def _re_anchor(columns: Sequence[Columns], origins: Mapping[BootKey, int]) -> None:
     """Sets the time of a re-anchored boot's items by its origin: the gateway goes on using the first anchor."""
     for kind in columns:
-        values = kind.values
-        values["ts"] = [
+        values, said = kind.values, kind.values["ts"]
+        moved = [
             time if (origin := origins.get((device, boot))) is None else origin + tick_ms * 1000
-            for device, boot, tick_ms, time in zip(values["device"], values["boot"], values["tick_ms"], values["ts"], strict=True)
+            for device, boot, tick_ms, time in zip(values["device"], values["boot"], values["tick_ms"], said, strict=True)
         ]
+        if KINDS[kind.kind].minute:  # an epoch goes to the minute that it begins in now
+            moved = [time - time % MINUTE_US for time in moved]
+        if "ended_at" in values:
+            ends = zip(values["ended_at"], said, moved, strict=True)
+            values["ended_at"] = [end + after - before for end, before, after in ends]
+        values["ts"] = moved
 
 
 def _by_boot(keys: Iterable[Key]) -> dict[BootKey, ledger.Ranges]:
     """The sequence numbers of each boot."""
     seqs: dict[BootKey, list[int]] = {}
-    for _, device, boot, seq, _, _ in keys:
-        seqs.setdefault((device, boot), []).append(seq)
+    for key in keys:
+        seqs.setdefault((key.device, key.boot), []).append(key.seq)
     return {boot: ledger.ranges(numbers) for boot, numbers in seqs.items()}

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from zenmoon_edge.messages import Refusal
 
 from zenmoon_cloud.ingest.fields import moment
+from zenmoon_cloud.ingest.kinds import KINDS
 from zenmoon_cloud.ingest.ledger import Ranges, holds
 
 BootKey = tuple[int, int]
@@ -23,7 +24,12 @@ AHEAD_US = 86_400_000_000
 
 
 class Key(NamedTuple):
-    """What is known of the item at `position` before any row is written; `time` in microseconds since 1970 UTC."""
+    """What is known of the item at `position` before any row is written.
+
+    Attributes:
+        time: microseconds since 1970 UTC.
+        revision: 0 of a kind without revisions.
+    """
 
     position: int
     device: int
@@ -31,6 +37,21 @@ class Key(NamedTuple):
     seq: int
     time: int
     payload: int
+    kind: str
+    revision: int
+
+
+class Kept(NamedTuple):
+    """What is stored under a key: its row, of several revisions the highest.
+
+    Attributes:
+        time: microseconds since 1970 UTC where the kind is about one minute, else whatever.
+    """
+
+    kind: str
+    revision: int
+    payload: int
+    time: int
 
 
 class Worn(NamedTuple):
@@ -122,27 +143,39 @@ def known(keys: Sequence[Key], held: Mapping[BootKey, Ranges]) -> list[Key]:
 def decide(
     keys: Sequence[Key],
     placed: Sequence[str | Refusal],
-    kept: Mapping[tuple[int, int, int], int | None],
+    kept: Mapping[tuple[int, int, int], Kept | None],
 ) -> Verdict:
     """Judges each key once, in the order of the batch.
 
     Args:
         keys: the valid items' keys.
         placed: for each key, what `place` says.
-        kept: (device, boot, seq) that the ledger holds → payload of the stored row, None where retention has dropped it.
+        kept: (device, boot, seq) that the ledger holds → what is stored, None where retention has dropped it.
     """
     verdict = Verdict()
-    payloads = dict(kept)
-    for key, place_or_refusal in zip(keys, placed, strict=True):
+    newest = dict(kept)
+    for key, where in zip(keys, placed, strict=True):
         identity = key[1:4]
-        if identity in payloads:
-            if payloads[identity] in (None, key.payload):
-                verdict.duplicates += 1
-            else:
-                verdict.refusals.append(Refusal(key.position, "conflict", "this key is stored with another payload"))
-        elif isinstance(place_or_refusal, Refusal):
-            verdict.refusals.append(place_or_refusal)
+        judged = _again(key, newest[identity], where) if identity in newest else where
+        if judged is None:
+            verdict.duplicates += 1
+        elif isinstance(judged, Refusal):
+            verdict.refusals.append(judged)
         else:
-            verdict.stored[key.position] = place_or_refusal
-            payloads[identity] = key.payload
+            verdict.stored[key.position] = judged
+            newest[identity] = Kept(key.kind, key.revision, key.payload, key.time)
     return verdict
+
+
+def _again(key: Key, kept: Kept | None, where: str | Refusal) -> str | Refusal | None:
+    """Judges an item whose key is stored: the child of a higher revision that is stored too, a refusal, or None for a duplicate."""
+    if kept is None:
+        return None
+    if key.kind != kept.kind or key.revision == kept.revision:
+        same = key.payload == kept.payload
+        return None if same else Refusal(key.position, "conflict", "this key is stored with another payload")
+    if key.revision < kept.revision:
+        return None
+    if KINDS[key.kind].minute and key.time != kept.time:
+        return Refusal(key.position, "conflict", "this key is stored for another minute, and a revision is of the same one")
+    return where

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+MINUTE_US = 60_000_000
+HOUR_US = 60 * MINUTE_US
 SMALLEST = 2.0**-126
 """Nearest to 0 that the database's `real` holds exactly: what is nearer it would refuse, with all neighbours of the item."""
 
@@ -72,6 +74,7 @@ class Number:
         high: largest value.
         whole_numbers: only integers.
         nullable: `null` says "not measured".
+        optional: the key may be missing, which reads like `null`.
         needs: quality bits without which the value must be `null`.
     """
 
@@ -80,6 +83,7 @@ class Number:
     high: float
     whole_numbers: bool = False
     nullable: bool = False
+    optional: bool = False
     needs: int = 0
 
     def parse(self, value: Any) -> float | None:
@@ -141,10 +145,32 @@ class Hexadecimal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
-    """An ISO 8601 instant with a zone, kept as whole microseconds since 1970 UTC."""
+class Truth:
+    """A JSON `true` or `false`."""
 
     name: str
+
+    def parse(self, value: Any) -> bool:
+        """Reads one value. Raises ValueError with the reason."""
+        if not isinstance(value, bool):
+            raise ValueError("is neither true nor false")
+        return value
+
+    def whole(self, values: Sequence[Any]) -> list[Any] | None:
+        """Reads a column without a flaw; None if it has one."""
+        return list(values) if set(map(type, values)) <= {bool} else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """An ISO 8601 instant with a zone, kept as whole microseconds since 1970 UTC.
+
+    Attributes:
+        minute: it must be the beginning of a minute UTC.
+    """
+
+    name: str
+    minute: bool = False
 
     def parse(self, value: Any) -> int:
         """Reads one value. Raises ValueError with the reason."""
@@ -154,15 +180,19 @@ class Moment:
             raise ValueError("is not an ISO 8601 time") from None
         if moment.tzinfo is None:
             raise ValueError("has no zone")
-        return (moment - EPOCH) // MICROSECOND
+        parsed = (moment - EPOCH) // MICROSECOND
+        if self.minute and parsed % MINUTE_US:
+            raise ValueError("is not the beginning of a minute")
+        return parsed
 
     def whole(self, values: Sequence[Any]) -> list[Any] | None:
         """Reads a column without a flaw; None if it has one."""
         try:
             moments = [datetime.fromisoformat(value) for value in values]
-            return [(moment - EPOCH) // MICROSECOND for moment in moments]
+            parsed = [(moment - EPOCH) // MICROSECOND for moment in moments]
         except (TypeError, ValueError):  # subtracting a zoned from a zoneless time is a TypeError
             return None
+        return None if self.minute and any(moment % MINUTE_US for moment in parsed) else parsed
 
 
 def microseconds(moment: datetime) -> int:

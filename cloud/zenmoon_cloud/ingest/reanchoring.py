@@ -16,17 +16,17 @@ from zenmoon_cloud.database.pool import Connection
 from zenmoon_cloud.identity import Guardian, audit
 from zenmoon_cloud.ingest.decide import AHEAD_US
 from zenmoon_cloud.ingest.fields import MICROSECOND
+from zenmoon_cloud.ingest.kinds import KINDS, MEASURED, oldest_taken
 from zenmoon_cloud.problems import NotFound, Problem
-from zenmoon_cloud.series.weeks import oldest_kept
 
+_MEASURED = ", ".join(field.name for field in MEASURED)
 MOVED_BY_INSERT = {
-    "wellness_metrics": (
-        "quality, heart_rate_bpm, rmssd_ms, eda_us, eda_phasic_us, temperature_c, motion_g, stress_level, anomaly, battery_pct,"
-        " transaction_id"
-    ),
-    "motion_epochs": "quality, counts, posture_deg",
+    "record": f"quality, {_MEASURED}, battery_pct, transaction_id",
+    "motion30": "quality, counts, posture_deg",
+    "epoch": f"revision, coverage, quality, {_MEASURED}",
+    "sleep": "revision, asleep_s, awakenings, efficiency, nap",
 }
-MOVED_BY_UPDATE = ("anchors", "device_events", "device_health")
+MOVED_BY_UPDATE = ("anchor", "event", "health")
 
 LOCK = "SELECT origin FROM received WHERE family_id = %(family)s AND device = %(device)s AND boot = %(boot)s FOR UPDATE"
 
@@ -37,16 +37,32 @@ WHERE family_id = %(family)s AND device = %(device)s AND boot = %(boot)s AND seq
 
 BOOT = "family_id = %(family)s AND device = %(device)s AND boot = %(boot)s"
 
-ALL_TICKS = " UNION ALL ".join(
-    f"SELECT device, tick_ms FROM {table} WHERE {BOOT}"  # noqa: S608 - names of our own tables
-    for table in (*MOVED_BY_INSERT, *MOVED_BY_UPDATE)
+HOURS = " UNION ".join(
+    f"SELECT family_id, child_id, date_trunc('hour', time, 'UTC') FROM {kind.table} WHERE {BOOT}"  # noqa: S608 - names of our own tables
+    for kind in KINDS.values()
+    if kind.summed
+)
+
+MARK_HOURS = f"INSERT INTO dirty_hours (family_id, child_id, hour) {HOURS}"
+"""Run before and after the move: the hours that rows leave and those that they come to."""
+
+
+def _at(kind: str, row: str) -> str:
+    """Where a row lies once the boot has moved; an epoch goes to the minute that it then begins in."""
+    at = f"%(origin)s + {row}.tick_ms * interval '1 millisecond'"
+    return f"date_trunc('minute', {at}, 'UTC')" if KINDS[kind].minute else at
+
+
+ROWS = " UNION ALL ".join(
+    f"SELECT device, {_at(name, kind.table)} AS at, %({name})s::timestamptz AS oldest FROM {kind.table} WHERE {BOOT}"  # noqa: S608 - names of our own tables
+    for name, kind in KINDS.items()
 )
 
 CHECK = f"""
-SELECT min(at) AS first, max(at) AS last,
+SELECT count(*) AS rows, max(at) AS last, count(*) FILTER (WHERE at < oldest) AS forgotten,
   count(*) FILTER (WHERE child_id IS NULL) AS unassigned,
   count(*) FILTER (WHERE child_id IS NOT NULL AND granted IS NOT TRUE) AS withheld
-FROM (SELECT device, %(origin)s + tick_ms * interval '1 millisecond' AS at FROM ({ALL_TICKS}) AS ticks) AS moved
+FROM ({ROWS}) AS moved
 LEFT JOIN wearable_assignments AS worn ON worn.family_id = %(family)s AND worn.device = moved.device AND worn.worn @> at
 LEFT JOIN LATERAL (
   SELECT granted FROM consents
@@ -54,37 +70,56 @@ LEFT JOIN LATERAL (
   ORDER BY version DESC LIMIT 1) AS said ON true
 """  # noqa: S608 - names of our own tables
 
-WEARER = """
-JOIN LATERAL (SELECT %(origin)s + moved.tick_ms * interval '1 millisecond' AS at) AS event ON true
+
+def _wearer(kind: str) -> str:
+    return f"""
+JOIN LATERAL (SELECT {_at(kind, "moved")} AS at) AS event ON true
 JOIN wearable_assignments AS worn ON worn.family_id = moved.family_id AND worn.device = moved.device AND worn.worn @> event.at
 JOIN children ON children.family_id = moved.family_id AND children.id = worn.child_id
 """
 
-OFFSET = "extract(epoch FROM (event.at AT TIME ZONE children.zone) - (event.at AT TIME ZONE 'UTC'))::int4"
+
+def _offset(time: str) -> str:
+    return f"extract(epoch FROM ({time} AT TIME ZONE children.zone) - ({time} AT TIME ZONE 'UTC'))::int4"
 
 
-def _move(table: str, values: str) -> str:
+# A source that said where the child was is believed; who did not say gets where the child lives, at the new time.
+TRAVELLED = f"""CASE WHEN moved.zone_offset_s IS DISTINCT FROM {_offset("moved.time")} THEN moved.zone_offset_s
+  ELSE {_offset("event.at")} END"""
+
+MOVED_WITH = {
+    "record": {"zone_offset_s": _offset("event.at")},
+    "epoch": {"zone_offset_s": TRAVELLED},
+    "sleep": {"zone_offset_s": TRAVELLED, "ended_at": "moved.ended_at + (event.at - moved.time)"},
+}
+"""Columns that the move changes beside time and child, by kind."""
+
+
+def _move(kind: str) -> str:
+    table, values = KINDS[kind].table, MOVED_BY_INSERT[kind]
     kept = f"family_id, device, boot, seq, tick_ms, payload, received_at, firmware, model, {values}"
     taken = ", ".join(f"moved.{name.strip()}" for name in kept.split(","))
-    zone, offset = (", zone_offset_s", f", {OFFSET}") if table == "wellness_metrics" else ("", "")
+    changed = MOVED_WITH.get(kind, {})
+    names = "".join(f", {name}" for name in changed)
     return f"""
 WITH moved AS (DELETE FROM {table} WHERE {BOOT} RETURNING *)
-INSERT INTO {table} (child_id, time, {kept}{zone})
-SELECT worn.child_id, event.at, {taken}{offset} FROM moved {WEARER}
+INSERT INTO {table} (child_id, time, {kept}{names})
+SELECT worn.child_id, event.at, {", ".join((taken, *changed.values()))} FROM moved {_wearer(kind)}
 """  # noqa: S608 - names of our own tables and columns
 
 
-def _update(table: str) -> str:
+def _update(kind: str) -> str:
+    table = KINDS[kind].table
     return f"""
 UPDATE {table} SET time = event.at, child_id = worn.child_id
-FROM {table} AS moved {WEARER}
+FROM {table} AS moved {_wearer(kind)}
 WHERE {table}.family_id = %(family)s AND {table}.device = %(device)s AND {table}.boot = %(boot)s
   AND (moved.family_id, moved.device, moved.boot, moved.seq) = ({table}.family_id, {table}.device, {table}.boot, {table}.seq)
 """  # noqa: S608 - names of our own tables
 
 
-MOVES = {table: _move(table, values) for table, values in MOVED_BY_INSERT.items()} | {
-    table: _update(table) for table in MOVED_BY_UPDATE
+MOVES = {KINDS[kind].table: _move(kind) for kind in MOVED_BY_INSERT} | {
+    KINDS[kind].table: _update(kind) for kind in MOVED_BY_UPDATE
 }
 
 OUTSIDE = "the boot would lie outside the time that is kept"
@@ -136,7 +171,9 @@ async def reanchor(
             await _check(connection, arguments, now)
         except psycopg.DataError:  # a time before the year 1 or after 9999
             raise _refused(OUTSIDE) from None
+        await connection.execute(MARK_HOURS, arguments)
         moved = {table: (await connection.execute(move, arguments)).rowcount for table, move in MOVES.items()}
+        await connection.execute(MARK_HOURS, arguments)
         await connection.execute(SET_ORIGIN, arguments)
         subject = {
             "device": f"{boot.device & 0xFFFFFFFFFFFFFFFF:016x}",
@@ -152,11 +189,11 @@ async def reanchor(
 
 
 async def _check(connection: Connection, arguments: dict[str, Any], now: datetime) -> None:
-    found = await _one(connection, CHECK, arguments)
+    found = await _one(connection, CHECK, arguments | {kind: oldest_taken(kind, now) for kind in KINDS})
     assert found is not None
-    if found["first"] is None:
+    if not found["rows"]:
         return
-    if found["first"] < oldest_kept(now) or found["last"] > now + AHEAD_US * MICROSECOND:
+    if found["forgotten"] or found["last"] > now + AHEAD_US * MICROSECOND:
         raise _refused(OUTSIDE)
     if found["unassigned"]:
         raise _refused(f"{found['unassigned']} rows would lie where no child of the family wore the device")

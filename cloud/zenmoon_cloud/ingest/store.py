@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from psycopg.rows import tuple_row
 
 from zenmoon_cloud.database.pool import Connection
-from zenmoon_cloud.ingest.decide import BootKey, Wearers, Worn
+from zenmoon_cloud.ingest.decide import BootKey, Kept, Wearers, Worn
 from zenmoon_cloud.ingest.fields import microseconds
-from zenmoon_cloud.ingest.kinds import KEY, KINDS
+from zenmoon_cloud.ingest.kinds import KINDS, MEASURED, Kind
 from zenmoon_cloud.ingest.ledger import Ranges, literal, parse
 
 WORN = """
@@ -40,25 +40,37 @@ ORDER BY received.device, received.boot
 FOR UPDATE OF received
 """
 
+# A withheld revision of what is stored is no key that was withheld.
 EXTEND_BOOTS = """
-UPDATE received SET seqs = received.seqs + batch.stored, withheld = received.withheld + batch.withheld - batch.stored
+UPDATE received SET seqs = received.seqs + batch.stored,
+  withheld = received.withheld + batch.withheld - batch.stored - received.seqs
 FROM unnest(%(devices)s::int8[], %(boots)s::int8[], %(stored)s::int8multirange[], %(withheld)s::int8multirange[])
   AS batch (device, boot, stored, withheld)
 WHERE received.family_id = %(family)s AND received.device = batch.device AND received.boot = batch.boot
 """
 
-# OFFSET 0 keeps the planner from turning many short index look-ups into a scan of every partition.
-KEPT_PAYLOADS = " UNION ALL ".join(
-    f"""
-SELECT kept.device, kept.boot, kept.seq, kept.payload
+
+def _kept(name: str, kind: Kind) -> str:
+    """The look-up of one kind. OFFSET 0 keeps the planner from turning many short ones into a scan of every partition."""
+    revision = "revision" if kind.revised else "0"
+    time = "(extract(epoch FROM time) * 1000000)::int8" if kind.minute else "0"
+    return f"""
+SELECT '{name}' AS kind, kept.device, kept.boot, kept.seq, kept.revision, kept.payload, kept.time
 FROM unnest(%(devices)s::int8[], %(boots)s::int8[], %(firsts)s::int8[], %(ends)s::int8[]) AS run (device, boot, first, "end")
 CROSS JOIN LATERAL (
-  SELECT device, boot, seq, payload FROM {kind.table} AS stored
+  SELECT device, boot, seq, {revision} AS revision, payload, {time} AS time FROM {kind.table} AS stored
   WHERE stored.family_id = %(family)s AND stored.device = run.device AND stored.boot = run.boot
     AND stored.seq >= run.first AND stored.seq < run."end" OFFSET 0
 ) AS kept"""  # noqa: S608 - names of our own tables
-    for kind in KINDS.values()
-)
+
+
+KEPT = " UNION ALL ".join(_kept(name, kind) for name, kind in KINDS.items())
+
+MARK_HOURS = """
+INSERT INTO dirty_hours (family_id, child_id, hour)
+SELECT %(family)s, child_id, timestamptz 'epoch' + hour * interval '1 hour'
+FROM unnest(%(children)s::text[], %(hours)s::int8[]) AS touched (child_id, hour)
+"""
 
 QUARANTINE = """
 INSERT INTO quarantine (family_id, digest, code, detail, item, kind, device, boot, seq, batch_id, gateway_id, received_at)
@@ -70,13 +82,21 @@ ORDER BY digest
 ON CONFLICT DO NOTHING
 """
 
-SMALL = ("quality", "battery_pct", "posture_deg", "source", "code")
-REAL = ("heart_rate_bpm", "rmssd_ms", "eda_us", "eda_phasic_us", "temperature_c", "motion_g", "stress_level", "anomaly")
-SQL_TYPES = dict.fromkeys(SMALL, "int2") | dict.fromkeys(REAL, "real") | {"counts": "int4", "zone_offset_s": "int4"}
+_MEASURED = tuple(field.name for field in MEASURED)
+SQL_TYPES = (
+    dict.fromkeys(("quality", "battery_pct", "posture_deg", "source", "code"), "int2")
+    | dict.fromkeys(("counts", "zone_offset_s", "revision", "asleep_s", "awakenings"), "int4")
+    | dict.fromkeys(_MEASURED, "real")
+    | {"coverage": "float8", "efficiency": "float8", "nap": "boolean"}
+)
 """Types of the columns that are not int8."""
+
+EPOCH_TYPES = SQL_TYPES | dict.fromkeys(_MEASURED, "float8")
+"""A mean has more digits than what it is the mean of."""
 
 RENAMED = {
     "ts": ("time", "timestamptz 'epoch' + ts * interval '1 microsecond'"),
+    "ended_at": ("ended_at", "timestamptz 'epoch' + ended_at * interval '1 microsecond'"),
     "utc_ms": ("utc", "timestamptz 'epoch' + utc_ms * interval '1 millisecond'"),
 }
 """Field → column and the expression that fills it."""
@@ -89,12 +109,13 @@ RULES = """, row_number() OVER (PARTITION BY device, boot ORDER BY seq) = 1 AND 
 
 def _insert(kind: str) -> str:
     """The statement that stores a kind; `child` counts from 1 within the array of children."""
-    names = [field.name for field in (*KEY, *KINDS[kind].fields)]
-    if kind == "record":
+    names = [field.name for field in KINDS[kind].fields]
+    if KINDS[kind].zoned and "zone_offset_s" not in names:
         names.append("zone_offset_s")
+    types = EPOCH_TYPES if kind == "epoch" else SQL_TYPES
     columns = ", ".join(RENAMED[name][0] if name in RENAMED else name for name in names)
     values = ", ".join(RENAMED[name][1] if name in RENAMED else name for name in names)
-    arrays = ", ".join(f"%({name})s::{SQL_TYPES.get(name, 'int8')}[]" for name in names)
+    arrays = ", ".join(f"%({name})s::{types.get(name, 'int8')}[]" for name in names)
     anchor = kind == "anchor"
     return f"""
 INSERT INTO {KINDS[kind].table} (family_id, received_at, child_id, {columns}{", rules" if anchor else ""})
@@ -193,10 +214,10 @@ async def extend_boots(
     )
 
 
-async def kept_payloads(
+async def kept(
     connection: Connection, family: object, runs: Sequence[tuple[BootKey, int, int]]
-) -> dict[tuple[int, int, int], int]:
-    """Payloads of stored rows, by (device, boot, seq); a key that retention has dropped is absent.
+) -> dict[tuple[int, int, int], Kept]:
+    """What is stored by (device, boot, seq), of several revisions the highest; a key that retention has dropped is absent.
 
     Args:
         connection: a transaction of the family.
@@ -205,7 +226,7 @@ async def kept_payloads(
     """
     cursor = connection.cursor(row_factory=tuple_row)
     await cursor.execute(
-        KEPT_PAYLOADS,
+        KEPT,
         {
             "family": family,
             "devices": array(boot[0] for boot, _, _ in runs),
@@ -214,7 +235,12 @@ async def kept_payloads(
             "ends": array(end for _, _, end in runs),
         },
     )
-    return {(device, boot, seq): payload for device, boot, seq, payload in await cursor.fetchall()}
+    newest: dict[tuple[int, int, int], Kept] = {}
+    for kind, device, boot, seq, revision, payload, time in await cursor.fetchall():
+        found = newest.get((device, boot, seq))
+        if found is None or found.revision < revision:
+            newest[device, boot, seq] = Kept(kind, revision, payload, time)
+    return newest
 
 
 async def insert(
@@ -241,6 +267,13 @@ async def insert(
     arrays = {name: array(column) for name, column in values.items()}
     arguments: dict[str, Any] = arrays | {"child": array(number[child_id] for child_id in children)}
     await connection.execute(INSERTS[kind], arguments | {"family": family, "now": now, "children": distinct})
+
+
+async def mark_hours(connection: Connection, family: object, hours: Iterable[tuple[str, int]]) -> None:
+    """Leaves a mark for each child and hour (whole hours since 1970 UTC) that must be summed up again."""
+    touched = sorted(hours)
+    children = [child_id for child_id, _ in touched]
+    await connection.execute(MARK_HOURS, {"family": family, "children": children, "hours": array(hour for _, hour in touched)})
 
 
 async def quarantine(

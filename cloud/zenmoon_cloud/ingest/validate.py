@@ -11,8 +11,9 @@ from typing import Any
 
 from zenmoon_edge.messages import Refusal
 
-from zenmoon_cloud.ingest.fields import MISSING, Field, Number, Wrong, read
-from zenmoon_cloud.ingest.kinds import KEY, KINDS
+from zenmoon_cloud.ingest.contradictions import without_quality
+from zenmoon_cloud.ingest.fields import MISSING, Number, Wrong, read
+from zenmoon_cloud.ingest.kinds import KINDS
 
 
 @dataclass(slots=True)
@@ -72,30 +73,19 @@ def _columns(kind: str, index: list[int], items: Sequence[Any]) -> tuple[Columns
     chosen = [items[i] for i in index]
     values: dict[str, list[Any]] = {}
     wrong: Wrong = {}
-    for field in (*KEY, *KINDS[kind].fields):
+    for field in KINDS[kind].fields:
         try:
             column = [item[field.name] for item in chosen]
         except KeyError:
-            column = [item.get(field.name, MISSING) for item in chosen]
+            absent = None if isinstance(field, Number) and field.optional else MISSING
+            column = [item.get(field.name, absent) for item in chosen]
         values[field.name], flaws = read(field, column)
         wrong = flaws | wrong
     if "quality" in values:
-        wrong = _said_without_quality(KINDS[kind].fields, values) | wrong
+        wrong = without_quality(KINDS[kind].own, values) | wrong
+    if check := KINDS[kind].check:
+        wrong = check(values) | wrong
     columns = Columns(kind, index, values)
     if wrong:
         columns = columns.only([position not in wrong for position in range(len(index))])
     return columns, wrong
-
-
-def _said_without_quality(fields: Sequence[Field], values: Mapping[str, list[Any]]) -> Wrong:
-    """Values that the item's own quality byte forbids. A position whose quality is unreadable is wrong already."""
-    quality = [known or 0 for known in values["quality"]]
-    distinct = set(quality)
-    wrong: Wrong = {}
-    for field in fields:
-        if not isinstance(field, Number) or all(bits & field.needs == field.needs for bits in distinct):
-            continue
-        for position, (value, bits) in enumerate(zip(values[field.name], quality, strict=True)):
-            if value is not None and bits & field.needs != field.needs:
-                wrong.setdefault(position, f"{field.name} has a value although quality {bits} forbids one")
-    return wrong
