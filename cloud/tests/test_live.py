@@ -82,7 +82,6 @@ async def test_hello_then_every_record_once(address, family, records, send):
 
 
 async def test_page_that_comes_back_gets_what_it_missed_and_nothing_twice(address, family, records, send, monkeypatch):
-    monkeypatch.setattr(catch_up, "ROWS", 7)
     monkeypatch.setattr(live, "ROWS", 4)  # a transaction is given in parts, and a part has a cursor too
     async with page(address, family) as opened:
         await receive(opened)
@@ -265,3 +264,110 @@ async def test_listener_that_loses_its_connection_comes_back(address, family, *,
         )
         await send(family, records(2))
         assert len(keys(await gather(opened, 2))) == 2
+
+
+async def strained(family, records, send, *, minutes: int = 1, begin: int = 0, level: float = 0.82, **changes) -> None:
+    """Sends a minute of high strain of a child whose alarm waits one."""
+    choice = {"minutes": minutes}
+    (await family.client.put(f"/api/children/{family.child_id}/alarm", json=choice)).raise_for_status()
+    (await send(family, records(15, first=begin, stress_level=level, device=family.device, **changes))).raise_for_status()
+
+
+async def until(opened, type_: str) -> list[dict]:
+    """Messages up to the next one of a type."""
+    messages = [await receive(opened)]
+    while messages[-1]["type"] != type_:
+        messages.append(await receive(opened))
+    return messages
+
+
+async def test_an_alarm_arrives_unasked_behind_the_records_that_raised_it(address, family, records, send, monkeypatch):
+    monkeypatch.setattr(live, "POLL_S", 3600)  # whatever changes is announced
+    async with page(address, family) as opened:
+        await receive(opened)
+        await strained(family, records, send)
+        *before, alarm = await until(opened, "alert")
+        assert [seq for _, seq in keys(before)] == list(range(15))
+        assert alarm.keys() == {"type", "cursor", "child_id", "ts", "message", "data"}
+        assert alarm["child_id"] == family.child_id
+        alert = alarm["data"]["alert"]
+        assert alarm["message"] == alert["message"]
+        assert alert == (await family.client.get(f"/api/alerts/{alert['id']}")).json()
+        answer = (await family.client.post(f"/api/alerts/{alert['id']}/ack")).json()
+        assert (await until(opened, "alert"))[-1]["data"]["alert"] == answer
+        await send(family, records(1, first=15))
+        *_, closed = await until(opened, "alert")
+        assert (closed["data"]["alert"]["state"], closed["data"]["alert"]["revision"]) == ("closed", 3)
+
+
+async def test_an_alarm_that_was_missed_comes_again_from_every_cursor_before_it(address, family, records, send, monkeypatch):
+    monkeypatch.setattr(live, "ROWS", 4)
+    async with page(address, family) as opened:
+        messages = [await receive(opened)]
+        await send(family, records(3))
+        await strained(family, records, send, begin=3)
+        messages += await until(opened, "alert")
+        await send(family, records(5, first=18))  # it ends
+        messages += await until(opened, "alert")
+        await send(family, records(2, first=23))
+        messages += await gather(opened, 2)
+    expected = [key for message in messages if message["type"] == "live" for key in keys([message])]
+    place, told = 0, 0
+    for message in messages:
+        if message["type"] == "live":
+            place += len(message["data"]["records"])
+        told += message["type"] == "alert"
+        async with page(address, family, cursor=message["cursor"]) as opened:
+            assert (await receive(opened))["data"]["resumed"] is True
+            rest: list[dict] = []
+            while len(keys([given for given in rest if given["type"] == "live"])) < len(expected) - place:
+                rest.append(await receive(opened))
+        assert keys([given for given in rest if given["type"] == "live"]) == expected[place:]
+        alerts = [given for given in rest if given["type"] == "alert"]
+        assert (len(alerts) >= 1) == (told < 2)  # it stands in the place of its last change, and is told as it is now
+        assert all(given["data"]["alert"]["ended_at"] for given in alerts)
+
+
+async def test_two_alarms_of_one_transaction_are_both_told_again(address, family, records, send):
+    sibling = (await family.client.post("/api/children", json={"display_name": "Sibling", "zone": "Europe/Berlin"})).json()["id"]
+    await family.client.post("/api/consents", json={"child_id": sibling, "purpose": "monitoring", "granted": True})
+    await family.client.post("/api/wearables", json={"device": "00000000000000bb"})
+    worn = {"device": "00000000000000bb", "from": "2026-01-01T00:00:00Z"}
+    (await family.client.post(f"/api/children/{sibling}/wearables", json=worn)).raise_for_status()
+    for child in (family.child_id, sibling):
+        (await family.client.put(f"/api/children/{child}/alarm", json={"minutes": 1})).raise_for_status()
+    async with page(address, family) as opened:
+        await receive(opened)
+        high = {"stress_level": 0.82}
+        await send(family, [*records(15, **high), *records(15, device="00000000000000bb", boot=9, **high)])
+        messages = await until(opened, "alert")
+        first, second = messages[-1], await receive(opened)
+    assert {first["child_id"], second["child_id"]} == {family.child_id, sibling}
+    async with page(address, family, cursor=first["cursor"]) as opened:
+        await receive(opened)
+        again = [(await until(opened, "alert"))[-1] for _ in range(2)]
+    assert second["data"]["alert"] in [message["data"]["alert"] for message in again]
+    async with page(address, family, cursor=second["cursor"]) as opened:
+        await receive(opened)
+        await send(family, records(1, first=15, **high))
+        assert (await receive(opened))["type"] == "live"
+
+
+async def test_an_alarm_of_another_family_never_arrives(address, make_family, records, send):
+    ours, theirs = await make_family(device="00000000000000aa"), await make_family(device="00000000000000bb")
+    async with page(address, ours) as mine, page(address, theirs) as yours:
+        await receive(mine)
+        await receive(yours)
+        await strained(theirs, records, send)
+        alarm = (await until(yours, "alert"))[-1]
+        await send(ours, records(1, device=ours.device))
+        only = await receive(mine)
+        assert (only["type"], only["child_id"]) == ("live", ours.child_id)
+    for turn, cursor in enumerate((only["cursor"], alarm["cursor"]), 1):
+        async with page(address, ours, cursor=cursor) as opened:
+            hello = await receive(opened)
+            assert hello["data"]["children"] == [ours.child_id]
+            await strained(theirs, records, send, begin=100 * turn)
+            await send(ours, records(1, first=100 * turn, device=ours.device))
+            while (message := await receive(opened))["data"]["records"][-1]["seq"] != 100 * turn:
+                assert (message["type"], message["child_id"]) == ("live", ours.child_id)

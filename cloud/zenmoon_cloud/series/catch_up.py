@@ -1,14 +1,13 @@
 """A client that comes back with its cursor: what it missed, or an honest word that it was away too long."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Literal
 from uuid import UUID
 
 from zenmoon_cloud.database import Database
-from zenmoon_cloud.series import store
+from zenmoon_cloud.series import live_store
 from zenmoon_cloud.series.cursor import Cursor
-from zenmoon_cloud.series.live import ROWS, Run, runs
-from zenmoon_cloud.series.record import cursor_of
+from zenmoon_cloud.series.live import Notice, Run, Source, read
 
 RECORDS = 5_000
 """Most records that are caught up: over five hours of one child. Beyond that the series query is the better way."""
@@ -37,20 +36,19 @@ async def gap(database: Database, families: Collection[UUID], cursor: str, start
     if start.transaction - after.transaction > TRANSACTIONS:
         return "cursor_too_old"
     async with database.family(families) as connection:
-        if await store.dropped_after(connection, after.transaction):
+        if await live_store.dropped_after(connection, after.transaction):
             return "cursor_too_old"
-        if await store.behind(connection, families, after, start.transaction + 1, RECORDS + 1) > RECORDS:
+        if await live_store.behind(connection, families, after, start.transaction + 1, RECORDS + 1) > RECORDS:
             return "cursor_too_old"
     return after
 
 
-async def missed(database: Database, families: Collection[UUID], after: Cursor, start: Cursor) -> AsyncIterator[Run]:
-    """Everything after `after` up to `start`, in the order of commits."""
+async def missed(
+    database: Database, families: Collection[UUID], sources: Sequence[Source], after: Cursor, start: Cursor
+) -> AsyncIterator[Run | Notice]:
+    """Everything after `after` up to `start`, in the order of commits; no transaction stays open while a client reads."""
     while after < start:
         async with database.family(families) as connection:
-            rows = await store.committed(connection, families, after, start.transaction + 1, ROWS)
-        for run in runs(row for row in rows if cursor_of(row) <= start):
-            yield run
-        if len(rows) < ROWS:
-            return
-        after = cursor_of(rows[-1])
+            news, after = await read(connection, families, sources, after, start)
+        for piece in news:
+            yield piece

@@ -1,7 +1,8 @@
 """Where a live reader stands in the order of commits. Pure.
 
 Rows carry the id of the transaction that wrote them. A reader goes no further than the oldest transaction still running, so that
-whatever commits later is ahead of it, never behind: rows that commit out of order are neither skipped nor given twice.
+whatever commits later is ahead of it, never behind: rows that commit out of order are neither skipped nor given twice. Of one
+transaction the records come first, then what changed with them.
 """
 
 from typing import NamedTuple
@@ -28,6 +29,16 @@ class Cursor(NamedTuple):
     def before(cls, transaction: int) -> "Cursor":
         """Everything written by transactions before `transaction` was given."""
         return cls(transaction - 1, HIGHEST, HIGHEST, HIGHEST)
+
+    @classmethod
+    def records_of(cls, transaction: int) -> "Cursor":
+        """All records of `transaction` and everything before were given; what changed with them perhaps not."""
+        return cls(transaction, HIGHEST, HIGHEST, 0)  # no record: a boot has 32 bits
+
+    @property
+    def next_transaction(self) -> int:
+        """The first transaction of which something may still have to be given."""
+        return self.transaction + (self == Cursor.before(self.transaction + 1))
 
     def __str__(self) -> str:
         return "-".join(f"{part & 0xFFFFFFFFFFFFFFFF:x}" for part in self)

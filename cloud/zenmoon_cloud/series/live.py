@@ -1,4 +1,4 @@
-"""Live fan-out: who has stored announces families, one reader a process turns that into records for every subscriber.
+"""Live fan-out: who has stored announces families, one reader a process turns that into records and changes for every subscriber.
 
 The announcement is only a hint to look. What is given comes from the table in the order of commits (`cursor.py`), so that an
 announcement that is lost, doubled or early changes nothing but the moment.
@@ -7,16 +7,16 @@ announcement that is lost, doubled or early changes nothing but the moment.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 from uuid import UUID
 
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from zenmoon_cloud.database.pool import Database
-from zenmoon_cloud.series import store
+from zenmoon_cloud.database.pool import Connection, Database
+from zenmoon_cloud.series import live_store
 from zenmoon_cloud.series.cursor import Cursor
 from zenmoon_cloud.series.record import cursor_of, record
 
@@ -34,10 +34,78 @@ ROWS = 500
 """Records read at once, and the most in one message."""
 
 WAITING = 64
-"""Runs that wait for one subscriber, each of at most `ROWS` records. A client that is slower is dropped."""
+"""Runs and changes that wait for one subscriber, each of at most `ROWS` records. A client that is slower is dropped."""
 
 UNAVAILABLE = (psycopg.OperationalError, PoolTimeout)
 """The database does not answer at present."""
+
+
+Type = Literal["alert", "recommendation"]
+
+
+class Changed(Protocol):
+    """Something beside records that a page must hear of. A domain that may not import this one has a class of its own.
+
+    Attributes:
+        family_id: whose it is.
+        child_id: whom it is about.
+        type: of the message.
+        message: a plain sentence.
+        data: the message's `data`: `{"alert": {…}}` or `{"recommendation": {…}}`, JSON values with an id and a revision.
+        transaction: id of the transaction that changed it last.
+    """
+
+    @property
+    def family_id(self) -> UUID:
+        """Whose it is."""
+
+    @property
+    def child_id(self) -> str:
+        """Whom it is about."""
+
+    @property
+    def type(self) -> Type:
+        """Of the message."""
+
+    @property
+    def message(self) -> str:
+        """A plain sentence."""
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """The message's `data`."""
+
+    @property
+    def transaction(self) -> int:
+        """Which transaction changed it last."""
+
+
+class Change(NamedTuple):
+    """A `Changed` for those above this domain."""
+
+    family_id: UUID
+    child_id: str
+    type: Type
+    message: str
+    data: Mapping[str, Any]
+    transaction: int
+
+
+Source = Callable[[Connection, Iterable[UUID], int, int], Awaitable[Sequence[Changed]]]
+"""Reads what transactions from the first number until before the second have changed for the families, as it stands now. The
+connection is a transaction of the role `api` that sees those families."""
+
+
+class Notice(NamedTuple):
+    """One change in its place among the records; at least once, so that a page tells by id and revision what it knows."""
+
+    change: Changed
+    cursor: Cursor
+
+    @property
+    def family_id(self) -> UUID:
+        """Whose it is."""
+        return self.change.family_id
 
 
 class Run(NamedTuple):
@@ -56,6 +124,62 @@ def runs(rows: Iterable[dict[str, Any]]) -> list[Run]:
         members = list(group)
         found.append(Run(family_id, child_id, [record(row) for row in members], cursor_of(members[-1])))
     return found
+
+
+def ordered(rows: Iterable[dict[str, Any]], changes: Iterable[Changed]) -> list[Run | Notice]:
+    """Puts changes behind the records of their transaction.
+
+    Only the last change of a transaction carries a cursor behind it: a page that comes back with an earlier one gets all of that
+    transaction's changes again, in whatever order their sources give them then.
+
+    Args:
+        rows: records in the order of commits.
+        changes: in any order.
+    """
+    told: dict[int, list[Changed]] = {}
+    for change in changes:
+        told.setdefault(change.transaction, []).append(change)
+    waiting = sorted(told, reverse=True)
+    found: list[Run | Notice] = []
+    records: list[dict[str, Any]] = []
+
+    def tell(transaction: int) -> None:
+        found.extend(runs(records))
+        records.clear()
+        *first, last = told[transaction]
+        found.extend(Notice(change, Cursor.records_of(transaction)) for change in first)
+        found.append(Notice(last, Cursor.before(transaction + 1)))
+
+    for row in rows:
+        while waiting and waiting[-1] < row["transaction"]:
+            tell(waiting.pop())
+        records.append(row)
+    while waiting:
+        tell(waiting.pop())
+    return found + runs(records)
+
+
+async def read(
+    connection: Connection, families: Collection[UUID], sources: Iterable[Source], after: Cursor, until: Cursor
+) -> tuple[list[Run | Notice], Cursor]:
+    """Reads on, at most `ROWS` records.
+
+    Args:
+        connection: a transaction of the role `api` that sees `families`.
+        families: whose records and changes.
+        sources: of the changes.
+        after: what was given before.
+        until: the last that may be given; everything up to there is settled.
+
+    Returns:
+        What comes next, and how far that goes.
+    """
+    rows = await live_store.committed(connection, families, after, until.transaction + 1, ROWS)
+    upto = min(cursor_of(rows[-1]), until) if len(rows) == ROWS else until
+    changes: list[Changed] = []
+    for source in sources:
+        changes += await source(connection, families, after.next_transaction, upto.next_transaction)
+    return ordered((row for row in rows if cursor_of(row) <= upto), changes), upto
 
 
 class Announcer:
@@ -87,7 +211,7 @@ class Announcer:
             families, self._families = sorted(self._families), set()
             try:
                 async with self._database.ingest.connection() as connection:
-                    await store.notify(connection, families)
+                    await live_store.notify(connection, families)
             except UNAVAILABLE as error:  # the reader polls
                 logger.warning("new records were not announced: %s", type(error).__name__)
 
@@ -105,26 +229,31 @@ class Subscriber:
         self.families = frozenset(families)
         self.start = start
         self.overflowed = asyncio.Event()
-        self._runs: asyncio.Queue[Run] = asyncio.Queue(WAITING)
+        self._waiting: asyncio.Queue[Run | Notice] = asyncio.Queue(WAITING)
 
-    def offer(self, run: Run) -> None:
-        """Puts a run in the queue if it is this subscriber's."""
-        if run.family_id not in self.families or self.overflowed.is_set():
+    def offer(self, news: Run | Notice) -> None:
+        """Puts records or a change in the queue if they are this subscriber's."""
+        if news.family_id not in self.families or self.overflowed.is_set():
             return
         try:
-            self._runs.put_nowait(run)
+            self._waiting.put_nowait(news)
         except asyncio.QueueFull:
             self.overflowed.set()
 
-    async def next(self) -> list[Run]:
-        """Waits for records; gives all that wait, consecutive runs of one child as one."""
-        taken = [await self._runs.get()]
-        while not self._runs.empty():
-            run, last = self._runs.get_nowait(), taken[-1]
-            if run.child_id == last.child_id and len(run.records) + len(last.records) <= ROWS:
-                taken[-1] = run._replace(records=last.records + run.records)
+    async def next(self) -> list[Run | Notice]:
+        """Waits for news; gives all that wait, consecutive runs of one child as one."""
+        taken = [await self._waiting.get()]
+        while not self._waiting.empty():
+            news, last = self._waiting.get_nowait(), taken[-1]
+            if (
+                isinstance(news, Run)
+                and isinstance(last, Run)
+                and news.child_id == last.child_id
+                and len(news.records) + len(last.records) <= ROWS
+            ):
+                taken[-1] = news._replace(records=last.records + news.records)
             else:
-                taken.append(run)
+                taken.append(news)
         return taken
 
 
@@ -133,9 +262,11 @@ class Hub:
 
     Args:
         database: the pools; the role `api` reads, confined to the families of its subscribers.
+        sources: of what is told beside records.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, sources: Sequence[Source] = ()) -> None:
+        self.sources = tuple(sources)
         self._database = database
         self._subscribers: set[Subscriber] = set()
         self._position = Cursor.before(1)
@@ -166,7 +297,7 @@ class Hub:
         async with self._turn:
             if not self._subscribers:  # nobody has moved the position for a while
                 async with self._database.family(families) as connection:
-                    self._position = Cursor.before((await store.horizon(connection)).end)
+                    self._position = Cursor.before((await live_store.horizon(connection)).end)
             subscriber = Subscriber(families, self._position)
             self._subscribers.add(subscriber)
         self._wake.set()
@@ -180,7 +311,7 @@ class Hub:
             try:
                 address = str(self._database.api.conninfo)
                 async with await psycopg.AsyncConnection.connect(address, autocommit=True) as connection:
-                    await connection.execute(f"LISTEN {store.CHANNEL}")
+                    await connection.execute(f"LISTEN {live_store.CHANNEL}")
                     self._wake.set()
                     async for notice in connection.notifies():
                         announced = set(notice.payload.split(","))
@@ -209,11 +340,11 @@ class Hub:
         async with self._turn:
             families = frozenset[UUID]().union(*(subscriber.families for subscriber in self._subscribers))
             async with self._database.family(families) as connection:
-                end, settled = await store.horizon(connection)
+                end, settled = await live_store.horizon(connection)
                 while self._position < Cursor.before(end):
-                    rows = await store.committed(connection, families, self._position, end, ROWS)
-                    for run in runs(rows):
-                        for subscriber in self._subscribers:
-                            subscriber.offer(run)
-                    self._position = cursor_of(rows[-1]) if len(rows) == ROWS else Cursor.before(end)
+                    news, upto = await read(connection, families, self.sources, self._position, Cursor.before(end))
+                    for subscriber in self._subscribers:
+                        for piece in news:
+                            subscriber.offer(piece)
+                    self._position = upto
         return settled

@@ -1,4 +1,4 @@
-"""`/api/alerts`: live records now, alerts and recommendations later, on one WebSocket a page."""
+"""`/api/alerts`: live records, alerts and recommendations on one WebSocket a page."""
 
 import asyncio
 import contextlib
@@ -11,10 +11,10 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect, WebSocketExceptio
 
 from zenmoon_cloud.database import Database
 from zenmoon_cloud.identity import Guardian, websocket_guardian
-from zenmoon_cloud.series import store
+from zenmoon_cloud.series import live_store
 from zenmoon_cloud.series.catch_up import gap, missed
 from zenmoon_cloud.series.cursor import Cursor
-from zenmoon_cloud.series.live import UNAVAILABLE, Hub, Run, Subscriber
+from zenmoon_cloud.series.live import UNAVAILABLE, Hub, Notice, Run, Subscriber
 from zenmoon_cloud.series.record import iso
 from zenmoon_cloud.settings import now
 
@@ -38,7 +38,8 @@ SENTENCES = {
 
 @router.websocket("/api/alerts")
 async def alerts(websocket: WebSocket, cursor: str | None = None) -> None:
-    """Sends every record of the guardian's children once, in the order in which they were committed.
+    """Sends every record of the guardian's children once, in the order in which they were committed, and alerts and
+    recommendations among them at least once: one whose id and revision a page knows already is the same.
 
     With `cursor` it goes on after that message. A client that reads too slowly is closed with 1013, one whose session ends with
     4401.
@@ -83,24 +84,29 @@ async def _close(websocket: WebSocket, code: int, reason: str) -> None:
 
 async def _send(websocket: WebSocket, guardian: Guardian, subscriber: Subscriber, cursor: str | None) -> None:
     database: Database = websocket.app.state.database
+    hub: Hub = websocket.app.state.hub
     after = await gap(database, guardian.family_ids, cursor, subscriber.start) if cursor is not None else None
     reason = None if isinstance(after, Cursor) else after
     async with database.family(guardian.family_ids) as connection:
-        children = await store.children(connection, guardian.family_ids)
+        children = await live_store.children(connection, guardian.family_ids)
     data = {"resumed": isinstance(after, Cursor), "reason": reason, "children": children}
     begin = after if isinstance(after, Cursor) else subscriber.start
     await _say(websocket, "hello", begin, child_id=None, message=SENTENCES[reason], data=data)
     if isinstance(after, Cursor):
-        async for run in missed(database, guardian.family_ids, after, subscriber.start):
-            await _live(websocket, run)
+        async for news in missed(database, guardian.family_ids, hub.sources, after, subscriber.start):
+            await _tell(websocket, news)
     while True:
-        for run in await subscriber.next():
-            await _live(websocket, run)
+        for news in await subscriber.next():
+            await _tell(websocket, news)
 
 
-async def _live(websocket: WebSocket, run: Run) -> None:
-    said = sentence(run.records)
-    await _say(websocket, "live", run.cursor, child_id=run.child_id, message=said, data={"records": run.records})
+async def _tell(websocket: WebSocket, news: Run | Notice) -> None:
+    if isinstance(news, Notice):
+        change = news.change
+        await _say(websocket, change.type, news.cursor, child_id=change.child_id, message=change.message, data=change.data)
+    else:
+        said = sentence(news.records)
+        await _say(websocket, "live", news.cursor, child_id=news.child_id, message=said, data={"records": news.records})
 
 
 async def _say(
