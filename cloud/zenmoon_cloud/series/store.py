@@ -1,18 +1,13 @@
-"""All of series' SQL."""
+"""SQL of the series queries."""
 
-from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from zenmoon_cloud.database.pool import Connection
-from zenmoon_cloud.series.cursor import Cursor
+from zenmoon_cloud.series.buckets import EXTREMES, SUMMED
 from zenmoon_cloud.series.record import IDENTITY, METRICS
 
-CHANNEL = "zenmoon_live"
-
-CHILD = "SELECT family_id FROM children WHERE id = %(child)s"
-
-CHILDREN = "SELECT id FROM children WHERE family_id = ANY (%(families)s::uuid[]) ORDER BY id"
+CHILD = "SELECT id, family_id, zone FROM children WHERE id = %(child)s"
 
 SERIES = f"""
 SELECT time, {", ".join((*IDENTITY, *METRICS))} FROM wellness_metrics
@@ -21,109 +16,90 @@ WHERE family_id = %(family)s AND child_id = %(child)s AND time >= %(from)s AND t
 ORDER BY time, device, boot, seq LIMIT %(limit)s
 """  # noqa: S608 - names of our own columns
 
-HORIZON = """
-SELECT pg_snapshot_xmin(snapshot)::text::int8 AS horizon, pg_snapshot_xmax(snapshot)::text::int8 AS next
-FROM pg_current_snapshot() AS snapshot
-"""
+_EXTREMES = ", ".join(f"{name}_min, {name}_max" for name in EXTREMES)
+_VALUES = f"covered_s, {', '.join(SUMMED)}, {_EXTREMES}"
+_BETWEEN = "family_id = %(family)s AND child_id = %(child)s AND time >= %(from)s AND time < %(to)s"
 
-# Named twice, as a bound for the index and as a row for the order within a transaction.
-_BETWEEN = """
-FROM wellness_metrics
-WHERE family_id = ANY (%(families)s::uuid[])
-  AND transaction_id >= %(transaction)s::text::xid8 AND transaction_id < %(end)s::text::xid8
-  AND (transaction_id, device, boot, seq) > (%(transaction)s::text::xid8, %(device)s, %(boot)s, %(seq)s)
-"""
+MINUTES = f"""
+SELECT time, zone_offset_s, source, quality, {_VALUES} FROM minute_rollups
+WHERE {_BETWEEN} AND time > %(after)s
+ORDER BY time LIMIT %(limit)s
+"""  # noqa: S608 - names of our own columns
 
-COMMITTED = f"""
-SELECT transaction_id::text::int8 AS transaction, family_id, child_id, time, {", ".join((*IDENTITY, *METRICS))}
-{_BETWEEN} ORDER BY transaction_id, device, boot, seq LIMIT %(limit)s
-"""
+HOURS = f"""
+SELECT time, zone_offset_s, minutes, {_VALUES} FROM hour_rollups
+WHERE {_BETWEEN} AND (time, zone_offset_s) > (%(after)s, %(offset)s)
+ORDER BY time, zone_offset_s LIMIT %(limit)s
+"""  # noqa: S608 - names of our own columns
 
-BEHIND = f"SELECT count(*) AS records FROM (SELECT 1 {_BETWEEN} LIMIT %(limit)s) AS missed"  # noqa: S608 - no value among it
+_MEANS = ",\n  ".join(f"sum({name} * {name}_s) / NULLIF(sum({name}_s::float8), 0) AS {name}" for name in SUMMED)
+_WIDEST = ",\n  ".join(f"min({name}_min) AS {name}_min, max({name}_max) AS {name}_max" for name in EXTREMES)
 
-DROPPED = "SELECT 1 FROM retention_marks WHERE transaction_id > %(transaction)s::text::xid8 LIMIT 1"
+DAYS = f"""
+SELECT ((time AT TIME ZONE 'UTC') + zone_offset_s * interval '1 second')::date AS date,
+  min(zone_offset_s) AS westmost_s, max(zone_offset_s) AS eastmost_s, sum(covered_s::float8) AS covered_s,
+  {_MEANS},
+  {_WIDEST}
+FROM hour_rollups WHERE {_BETWEEN}
+GROUP BY 1 ORDER BY 1
+"""  # noqa: S608 - names of our own columns
 
-NOTIFY = f"SELECT pg_notify('{CHANNEL}', %(families)s)"
+CHANGES = f"""
+SELECT time, zone_offset_s, minutes FROM (
+  SELECT time, zone_offset_s, minutes, lag(zone_offset_s) OVER lived AS before, lead(zone_offset_s) OVER lived AS after
+  FROM hour_rollups WHERE {_BETWEEN} WINDOW lived AS (ORDER BY time, zone_offset_s)) AS hour
+WHERE before IS DISTINCT FROM zone_offset_s OR after IS DISTINCT FROM zone_offset_s
+"""  # noqa: S608 - names of our own columns
 
 
-class Horizon(NamedTuple):
-    """How far a reader may go.
+class Child(NamedTuple):
+    """Whom a question is about; `zone` is the IANA name of where the child lives."""
 
-    Attributes:
-        end: every transaction before it has ended.
-        settled: nothing later is still being written.
-    """
-
-    end: int
-    settled: bool
+    id: str
+    family: object
+    zone: str
 
 
-async def family_of(connection: Connection, child_id: str) -> Any:
-    """The family of a child that the transaction may see; None for any other."""
+async def child(connection: Connection, child_id: str) -> Child | None:
+    """A child that the transaction may see; None for any other."""
     row = await (await connection.execute(CHILD, {"child": child_id})).fetchone()
-    return row and row["family_id"]
-
-
-async def children(connection: Connection, families: Iterable[object]) -> list[str]:
-    """The children of `families`."""
-    cursor = await connection.execute(CHILDREN, {"families": _array(families)})
-    return [row["id"] for row in await cursor.fetchall()]
+    return Child(row["id"], row["family_id"], row["zone"]) if row else None
 
 
 async def series(
-    connection: Connection,
-    family: object,
-    child_id: str,
-    *,
-    span: tuple[datetime, datetime],
-    after: tuple[datetime, int, int, int],
-    limit: int,
+    connection: Connection, child: Child, since: datetime, until: datetime, *, after: tuple[datetime, int, int, int], limit: int
 ) -> list[dict[str, Any]]:
-    """Records of a child by event time: from the first until before the second time of `span`, after the key `after`."""
-    since, until = span
+    """Records by event time: from `since` until before `until`, after the key `after`."""
     arguments = dict(zip(("after", "device", "boot", "seq"), after, strict=True))
-    cursor = await connection.execute(
-        SERIES, arguments | {"family": family, "child": child_id, "from": since, "to": until, "limit": limit}
-    )
+    cursor = await connection.execute(SERIES, _span(child, since, until) | arguments | {"limit": limit})
     return await cursor.fetchall()
 
 
-async def horizon(connection: Connection) -> Horizon:
-    """How far the order of commits is settled."""
-    row = await (await connection.execute(HORIZON)).fetchone()
-    assert row is not None
-    return Horizon(row["horizon"], row["horizon"] == row["next"])
+async def minutes(
+    connection: Connection, child: Child, since: datetime, until: datetime, *, after: datetime, limit: int
+) -> list[dict[str, Any]]:
+    """Minutes that begin from `since` until before `until`, and after `after`."""
+    cursor = await connection.execute(MINUTES, _span(child, since, until) | {"after": after, "limit": limit})
+    return await cursor.fetchall()
 
 
-async def committed(
-    connection: Connection, families: Iterable[object], after: Cursor, end: int, limit: int
-) -> Sequence[dict[str, Any]]:
-    """Records of `families` in the order of commits, after `after` and before transaction `end`."""
-    arguments = _between(families, after, end, limit)
-    return await (await connection.execute(COMMITTED, arguments)).fetchall()
+async def hours(
+    connection: Connection, child: Child, since: datetime, until: datetime, *, after: tuple[datetime, int], limit: int
+) -> list[dict[str, Any]]:
+    """Local hours that begin from `since` until before `until`, after the time and offset `after`."""
+    arguments = {"after": after[0], "offset": after[1], "limit": limit}
+    return await (await connection.execute(HOURS, _span(child, since, until) | arguments)).fetchall()
 
 
-async def behind(connection: Connection, families: Iterable[object], after: Cursor, end: int, limit: int) -> int:
-    """How many records lie between, counted no further than `limit`."""
-    row = await (await connection.execute(BEHIND, _between(families, after, end, limit))).fetchone()
-    assert row is not None
-    return int(row["records"])
+async def days(connection: Connection, child: Child, since: datetime, until: datetime) -> list[dict[str, Any]]:
+    """The local dates of the hours from `since` until before `until`, with the least and the greatest offset of each."""
+    return await (await connection.execute(DAYS, _span(child, since, until))).fetchall()
 
 
-async def dropped_after(connection: Connection, transaction: int) -> bool:
-    """Whether retention has dropped records written after `transaction`."""
-    return await (await connection.execute(DROPPED, {"transaction": transaction})).fetchone() is not None
+async def changes(connection: Connection, child: Child, since: datetime, until: datetime) -> list[dict[str, Any]]:
+    """Those of these hours before and after which the offset was another, and the first and the last."""
+    return await (await connection.execute(CHANGES, _span(child, since, until))).fetchall()
 
 
-async def notify(connection: Connection, families: Sequence[object]) -> None:
-    """Tells every listening process that the families have new records."""
-    for at in range(0, len(families), 200):  # a payload holds 8 000 bytes
-        await connection.execute(NOTIFY, {"families": ",".join(map(str, families[at : at + 200]))})
-
-
-def _between(families: Iterable[object], after: Cursor, end: int, limit: int) -> dict[str, Any]:
-    return after._asdict() | {"families": _array(families), "end": end, "limit": limit}
-
-
-def _array(families: Iterable[object]) -> str:
-    return "{%s}" % ",".join(map(str, families))
+def _span(child: Child, since: datetime, until: datetime) -> dict[str, Any]:
+    return {"family": child.family, "child": child.id, "from": since, "to": until}

@@ -1,7 +1,7 @@
 """Weekly partitions and their retention."""
 
 import logging
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from weakref import WeakKeyDictionary
 
 import psycopg
@@ -21,14 +21,24 @@ RENEW = timedelta(weeks=4)
 RETRY = timedelta(minutes=1)
 """After a failure the default partition takes the rows until this has passed."""
 
+GRACE = timedelta(days=1)
+"""What was still taken as young enough is summed up before it goes, also by a worker that was away for some hours."""
+
+WEEKLY = tuple(name for name, table in TABLES.items() if table.owner == "series" and table.retention)
+"""Tables in weekly partitions."""
+
 _covered: WeakKeyDictionary[Database, datetime] = WeakKeyDictionary()
 
 
-def oldest_kept(now: datetime) -> datetime:
-    """Observations before this time may have been dropped."""
-    retention = TABLES["wellness_metrics"].retention
+def oldest_kept(now: datetime, table: str = "wellness_metrics") -> datetime:
+    """Observations before this time are no longer taken, and may have been dropped.
+
+    Raises:
+        ValueError: the catalogue gives the table no retention.
+    """
+    retention = TABLES[table].retention
     if retention is None:
-        raise ValueError("the catalogue gives wellness_metrics no retention, and without one the table grows for ever")
+        raise ValueError(f"the catalogue gives {table} no retention, and without one the table grows for ever")
     return now - retention
 
 
@@ -38,12 +48,44 @@ async def ensure_weeks(database: Database, now: datetime) -> None:
         return
     try:
         async with database.ingest.connection() as connection:
-            await connection.execute("SELECT ensure_weeks(%s, %s)", [oldest_kept(now), now + AHEAD])
+            for table in WEEKLY:
+                # A transaction each: locks on two tables could meet those of a writer in the other order.
+                async with connection.transaction():
+                    await connection.execute("SELECT ensure_weeks_of(%s, %s, %s)", [table, oldest_kept(now, table), now + AHEAD])
     except psycopg.Error as error:
         logger.warning("weeks were not created, rows go to the default partition: %s", type(error).__name__)
         _covered[database] = now + RENEW + RETRY
     else:
         _covered[database] = now + AHEAD
+
+
+async def retire(database: Database, now: datetime) -> dict[str, int]:
+    """Retention of every weekly table by the catalogue: drops the weeks that ended long enough ago.
+
+    Whole weeks go, from the default partitions too, so that no minute is left in parts. The ledger keeps the keys: a record sent
+    again answers `duplicate` and does not come back.
+
+    Args:
+        database: the pools; the role `worker` may have it done, but not of the last days.
+        now: the cloud's clock.
+
+    Returns:
+        How many partitions of each table went.
+    """
+    dropped = {}
+    for table in WEEKLY:
+        async with database.worker.connection() as connection:
+            monday = _week_of(oldest_kept(now, table) - GRACE)
+            row = await (await connection.execute("SELECT drop_weeks(%s, %s) AS dropped", [table, monday])).fetchone()
+            assert row is not None
+            dropped[table] = int(row["dropped"])
+    return dropped
+
+
+def _week_of(moment: datetime) -> datetime:
+    """The begin of the week UTC that `moment` lies in."""
+    day = moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return day - timedelta(days=day.weekday())
 
 
 async def drop_before(connection: AsyncConnection[object], oldest: datetime) -> int:
