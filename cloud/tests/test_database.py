@@ -13,9 +13,10 @@ from psycopg import sql
 from zenmoon_cloud.database import Database
 from zenmoon_cloud.database.catalogue import TABLES
 from zenmoon_cloud.database.pool import Connection
+from zenmoon_cloud.database.roles import ROLES, login
 
 FAMILY_TABLES = sorted(name for name, table in TABLES.items() if table.class_ == "family")
-OUR_ROLES = ["zenmoon_api", "zenmoon_ingest", "zenmoon_reanchor"]
+OUR_ROLES = [login(role) for role in ROLES]
 
 
 def column_of(table: str) -> str:
@@ -23,7 +24,7 @@ def column_of(table: str) -> str:
 
 
 async def test_each_pool_signs_in_as_its_own_role(database: Database) -> None:
-    for role in ("api", "ingest", "reanchor"):
+    for role in ROLES:
         async with database.family([uuid4()], role=role) as connection:
             row = await (await connection.execute("SELECT current_user AS name")).fetchone()
         assert row == {"name": f"zenmoon_{role}"}
@@ -98,14 +99,15 @@ def test_partitions_grant_nothing_themselves(superuser: psycopg.Connection) -> N
 
 
 def statements() -> list[tuple[str, str, str]]:
-    """Every SQL constant of every store: (role, name, text)."""
+    """Every SQL constant of every store: (role, name, text). A name that begins with an underscore is a piece of others."""
     found = []
     for module in pkgutil.walk_packages(zenmoon_cloud.__path__, "zenmoon_cloud."):
         if not module.name.endswith("store"):
             continue
         store = importlib.import_module(module.name)
         for name, value in vars(store).items():
-            if name.isupper() and isinstance(value, str) and re.match(r"\s*(WITH|SELECT|INSERT|UPDATE|DELETE)\b", value):
+            whole = name.isupper() and not name.startswith("_")
+            if whole and isinstance(value, str) and re.match(r"\s*(WITH|SELECT|INSERT|UPDATE|DELETE)\b", value):
                 found.append((f"zenmoon_{getattr(store, 'ROLE', 'api')}", f"{module.name}.{name}", value))
     return found
 

@@ -112,9 +112,11 @@ def test_serve_survives_a_kill_and_stops_in_order(state: Path) -> None:
         assert answer.status_code == 200
         rss = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         assert rss < 150_000_000
-        (server,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        programs = [Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0") for child in children]
+        assert sorted(b"worker" in words for words in programs) == [False, True]  # the database and its worker
     assert process.returncode == 0
-    assert not Path(f"/proc/{server}").exists()
+    assert not any(Path(f"/proc/{child}").exists() for child in children)
     log = state.with_suffix(".log").read_text()
     assert "mira@example.org" not in log
     for line in log.splitlines():

@@ -7,7 +7,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
-from zenmoon_cloud import health, identity, ingest, problems, series
+from zenmoon_cloud import alerts, decisions, health, identity, ingest, problems, recommendations, series
 from zenmoon_cloud.database import Database
 from zenmoon_cloud.database.roles import secret_of
 from zenmoon_cloud.errors import CloudError
@@ -35,7 +35,7 @@ def create_app(settings: Settings) -> FastAPI:
     application.state.settings = settings
     application.state.clock = clock_of(settings)
     problems.install(application)
-    for domain in (identity, ingest, series, health):
+    for domain in (identity, ingest, series, alerts, decisions, recommendations, health):
         application.include_router(domain.router)
     application.mount("/", StaticFiles(directory=page_folder(), html=True), name="page")
     application.add_middleware(BodyLimit, limit=settings.body_limit)
@@ -53,7 +53,7 @@ async def _lifespan(application: FastAPI) -> AsyncIterator[None]:
     configured = settings.database_secret.get_secret_value() if settings.database_secret else None
     async with AsyncExitStack() as stack:
         application.state.database = await stack.enter_async_context(Database(url, secret=secret_of(url, configured)))
-        await stack.enter_async_context(series.lifespan(application))
+        await stack.enter_async_context(series.lifespan(application, sources=(alerts.changes, decisions.changes)))
         yield
 
 

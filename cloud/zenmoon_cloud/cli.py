@@ -2,7 +2,9 @@
 # ruff: noqa: PLC0415 - see above
 
 import json
+import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +20,9 @@ from zenmoon_cloud.settings import Settings
 
 application = typer.Typer(no_args_is_help=True, add_completion=False, help="The ZenMoon service.")
 
+WORKER_ENDS_WITHIN_S = 8.0
+"""Its jobs get 3 s, its connections 1.5 s more; a busy machine is slower."""
+
 Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 = a free one.")]
 ClockText = Annotated[str | None, typer.Option(help="utc_ms:monotonic_us:rate of a demo.")]
@@ -28,7 +33,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @application.command()
 def serve(host: Host = None, port: Port = None, clock: ClockText = None) -> None:
-    """Run the service; without DATABASE_URL with its own PostgreSQL, migrated first."""
+    """Run the service; without DATABASE_URL with its own PostgreSQL, migrated first, and a worker on it."""
     import uvicorn
 
     from zenmoon_cloud.app import create_app
@@ -36,11 +41,29 @@ def serve(host: Host = None, port: Port = None, clock: ClockText = None) -> None
 
     settings = _settings(host=host, port=port, clock=clock)
     configure(settings.log_level)
-    with _migrated(settings) as ready:
+    with _migrated(settings) as ready, _worker_beside(settings, ready):
         uvicorn.run(
             create_app(ready), host=ready.host, port=ready.port, log_config=None, access_log=False,
             timeout_graceful_shutdown=5, server_header=False, ws_max_size=65_536,
         )  # fmt: skip
+
+
+@application.command()
+def worker(
+    clock: ClockText = None,
+    ready_file: Annotated[Path | None, typer.Option(help="File that exists while the worker hears of jobs.")] = None,
+) -> None:
+    """Do in the background what is due, on the database of a running service; as many at once as needed."""
+    import asyncio
+
+    from zenmoon_cloud.logs import configure
+    from zenmoon_cloud.worker import url_of, work
+
+    settings = _settings(clock=clock)
+    configure(settings.log_level)
+    url_of(settings)  # before anything is started
+    with _migrated(settings) as ready:
+        asyncio.run(work(ready, ready_file=ready_file))
 
 
 @application.command()
@@ -55,7 +78,12 @@ def migrate() -> None:
 @application.command()
 def seed(
     device: Annotated[str, typer.Option(help="Wristband of the demo child, 16 hex digits.")],
+    *,
     begin: Begin = None,
+    importer: Annotated[
+        str | None, typer.Option(help="A further source of observations, 16 hex digits: who brings history.")
+    ] = None,
+    zone: Annotated[str, typer.Option(help="IANA name of the zone that the child lives in.")] = "UTC",
     as_json: Json = False,
     clock: ClockText = None,
 ) -> None:
@@ -65,7 +93,7 @@ def seed(
     from zenmoon_cloud.demo_family import ensure_demo_family
 
     with _migrated(_settings(clock=clock)) as ready:
-        demo = asyncio.run(ensure_demo_family(ready, device=device, begin=begin))
+        demo = asyncio.run(ensure_demo_family(ready, device=device, begin=begin, importer=importer, zone=zone))
     if as_json:
         typer.echo(json.dumps(demo))
         return
@@ -107,6 +135,34 @@ def _migrated(settings: Settings) -> Iterator[Settings]:
     with EmbeddedPostgres(settings.state) as server:
         bring_up_to_date(server.url, secret=secret_of(server.url, secret))
         yield settings.model_copy(update={"database_url": SecretStr(server.url)})
+
+
+@contextmanager
+def _worker_beside(settings: Settings, ready: Settings) -> Iterator[None]:
+    """Where the database is this process's own, nobody else knows its address: keep a worker on it as a child."""
+    if settings.database_url is not None or ready.database_url is None:
+        yield
+        return
+    environment = os.environ | {"DATABASE_URL": ready.database_url.get_secret_value()}
+    command = [sys.executable, "-m", "zenmoon_cloud.cli", "worker", *(["--clock", ready.clock] if ready.clock else [])]
+    child = subprocess.Popen(command, env=environment, preexec_fn=_end_with_parent)  # noqa: PLW1509 - no thread runs yet
+    try:
+        yield
+    finally:
+        child.terminate()
+        try:
+            child.wait(WORKER_ENDS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _end_with_parent() -> None:
+    """Linux: the kernel ends the child of a service that is killed; elsewhere it ends by itself once its database is gone."""
+    import ctypes
+
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG of linux/prctl.h
 
 
 def main() -> None:

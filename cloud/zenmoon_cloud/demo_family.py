@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
+from zoneinfo import available_timezones
 
 from zenmoon_cloud.database import Database
 from zenmoon_cloud.database.pool import Connection
@@ -24,9 +25,13 @@ from zenmoon_cloud.settings import Settings, clock_of, now
 
 PARENT = "parent@example.org"
 OPERATOR = "operator@example.org"
+CHILD = "Robin"
+CHILD_AGE = 10
 
 
-async def ensure_demo_family(settings: Settings, *, device: str, begin: datetime | None = None) -> dict[str, Any]:
+async def ensure_demo_family(
+    settings: Settings, *, device: str, begin: datetime | None = None, importer: str | None = None, zone: str = "UTC"
+) -> dict[str, Any]:
     """Return the demo's logins, child and gateway, creating what is missing.
 
     Passwords and the gateway's token cannot be read back from the database; they are kept beside it in
@@ -35,13 +40,19 @@ async def ensure_demo_family(settings: Settings, *, device: str, begin: datetime
     Args:
         settings: With `database_url` set.
         device: The demo child's wristband, 16 hex digits.
-        begin: Since when it is worn and monitoring is allowed; now, by the demo's clock, when None.
+        begin: Since when it is worn, and monitoring and suggestions are allowed; now, by the demo's clock, when None.
+        importer: A further source of the child's observations, 16 hex digits: who brings its history.
+        zone: IANA name of the zone that the child lives in; kept from the first start.
 
     Returns:
-        ``parent`` and ``operator`` {email, password}, ``family_id``, ``child_id``, ``device``, ``gateway`` {gateway_id, token}.
+        ``parent`` and ``operator`` {email, password}, ``family_id``, ``child_id``, ``zone``, ``device``,
+        ``gateway`` {gateway_id, token}.
     """
-    if len(device) != 16 or not set(device) <= set("0123456789abcdef"):
-        raise CloudError("bad-device", f"{device!r} is no wristband: give its 16 lower-case hex digits.")
+    for source in filter(None, (device, importer)):
+        if len(source) != 16 or not set(source) <= set("0123456789abcdef"):
+            raise CloudError("bad-device", f"{source!r} is no wristband: give its 16 lower-case hex digits.")
+    if zone not in available_timezones():
+        raise CloudError("bad-zone", f"{zone!r} is no time zone: give an IANA name such as Europe/Berlin.")
     assert settings.database_url is not None
     url = settings.database_url.get_secret_value()
     secret = settings.database_secret.get_secret_value() if settings.database_secret else None
@@ -53,14 +64,17 @@ async def ensure_demo_family(settings: Settings, *, device: str, begin: datetime
         _, operator_password = await _guardian(database, OPERATOR, known.get("operator"), operator=True)
         family_id = parent.family_ids[0]
         async with database.family([family_id]) as connection:
-            child_id = await _child(connection, family_id)
-            await set_consent(connection, parent, child_id, "monitoring", granted=True, at=moment)
-            await _wearable(connection, parent, child_id, device, moment)
+            child_id, zone = await _child(connection, family_id, zone)
+            for purpose in ("monitoring", "insights"):
+                await set_consent(connection, parent, child_id, purpose, granted=True, at=moment)
+            await _wearable(connection, parent, child_id, device, "Demo wristband", begin=moment)
+            if importer:
+                await _wearable(connection, parent, child_id, importer, "Demo history", begin=moment)
             gateway = await _gateway(connection, parent, family_id, known.get("gateway"))
     demo = {
         "parent": {"email": PARENT, "password": parent_password},
         "operator": {"email": OPERATOR, "password": operator_password},
-        "family_id": str(family_id), "child_id": child_id, "device": device, "gateway": gateway,
+        "family_id": str(family_id), "child_id": child_id, "zone": zone, "device": device, "gateway": gateway,
     }  # fmt: skip
     _keep(path, demo)
     return demo
@@ -83,20 +97,20 @@ async def _guardian(database: Database, email: str, known: dict[str, str] | None
     return Guardian(guardian_id, families, email, name, operator), password
 
 
-async def _child(connection: Connection, family_id: UUID) -> str:
+async def _child(connection: Connection, family_id: UUID, zone: str) -> tuple[str, str]:
     found = await (await connection.execute(store.LIST_CHILDREN, {"after": "", "limit": 1})).fetchone()
     if found is None:
         values = {
             "family_id": family_id, "child_id": f"child_{secrets.token_hex(8)}",
-            "display_name": "Demo child", "birth_year": None, "zone": "UTC",
+            "display_name": CHILD, "birth_year": datetime.now(UTC).year - CHILD_AGE, "zone": zone,
         }  # fmt: skip
         found = await (await connection.execute(store.ADD_CHILD, values)).fetchone()
     assert found is not None
-    return str(found["id"])
+    return str(found["id"]), str(found["zone"])
 
 
-async def _wearable(connection: Connection, parent: Guardian, child_id: str, device: str, begin: datetime) -> None:
-    values = {"family_id": parent.family_ids[0], "device": device_number(device), "name": "Demo wristband"}
+async def _wearable(connection: Connection, parent: Guardian, child_id: str, device: str, name: str, *, begin: datetime) -> None:
+    values = {"family_id": parent.family_ids[0], "device": device_number(device), "name": name}
     await connection.execute(store.ADD_WEARABLE, values)
     rows = await (await connection.execute(store.LIST_ASSIGNMENTS, {"child_id": child_id, "after": "", "limit": 200})).fetchall()
     if not any(row["device"] == values["device"] and row["end"] is None for row in rows):
