@@ -5,7 +5,7 @@ V := .venv/bin
 export OMP_NUM_THREADS = 1
 export OPENBLAS_NUM_THREADS = 1
 
-.PHONY: demo test soak check format openapi train constraints
+.PHONY: demo test soak replay-all bench pictures check format openapi train constraints
 
 demo:
 	@$(PYTHON) tools/setup.py demo
@@ -19,6 +19,18 @@ soak:
 	@$(PYTHON) tools/setup.py test
 	@ZENMOON_JOURNAL_EXAMPLES=3000 $(V)/python tools/timed.py "journal, 3000 histories" $(V)/python -m pytest -q edge_sdk/tests/test_journal_machine.py
 	@$(V)/python tools/timed.py "soak" $(V)/python -m pytest -m "soak" $(ARGS)
+
+replay-all:
+	@$(PYTHON) tools/setup.py test
+	@exec $(V)/python tools/replay_all.py $(ARGS)
+
+bench:
+	@$(PYTHON) tools/setup.py test
+	@$(V)/python tools/bench.py $(ARGS)
+
+pictures:
+	@$(PYTHON) tools/setup.py test
+	@$(V)/python tools/pictures.py $(ARGS)
 
 check:
 	@$(PYTHON) tools/setup.py test --no-toolchain

@@ -39,12 +39,14 @@ def signal_file(folder: Path, name: str) -> Path:
     return next(path for path in (folder / f"{name}.csv", folder / f"{name}.csv.gz") if path.exists())
 
 
-def test_without_a_recording_a_minute_is_generated_and_stored_once(demo: Demo) -> None:
+def test_without_a_recording_a_minute_is_simulated_and_stored_once(demo: Demo) -> None:
     result = demo().result()
     assert_balanced(result, records=15)
     report = result[2]
     assert report["alerts"] == 0
-    assert report["insight"] == {"text": None, "grounded": None, "model_version": None}
+    assert report["insight"]["grounded"] is True
+    assert report["insight"]["model_version"] == "rule-1"
+    assert "Robin" in report["insight"]["text"]
     assert 0 <= report["strain_mean"] <= 1
     assert set(report["latency_ms"]) == {"p50", "p95"}
     assert "demo start" in result[1]
@@ -148,5 +150,5 @@ def test_a_live_demo_ends_everything_on_interrupt_and_refuses_a_second_on_its_st
     code, output, _ = run.result()
     assert code == 0, output
     assert not (state / "processes.json").exists()
-    for word in ("parent@example.org", "operator@example.org", "http://127.0.0.1"):
+    for word in ("parent@example.org", "operator@example.org", "http://127.0.0.1", "history: "):
         assert word in output

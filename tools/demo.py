@@ -24,15 +24,17 @@ from pathlib import Path
 from typing import Any
 
 from accounting import Account, latencies, read_ledger, settle
-from parts import Parts, Unavailable
+from child import simulated_child
+from machine import Unavailable
+from parts import Parts
 from supervisor import ServiceFailed
-from zenmoon_edge.virtual.generated import write_recording
+from zenmoon_edge.simulator import write_lesson_with_test
 from zenmoon_edge.virtual.recording import Recording, RecordingError
 
 ROOT = Path(__file__).resolve().parent.parent
-GENERATED_S = 60  # a --once run without a recording
+SIMULATED_S = 60  # a --once run without a recording
 LIVE_S = 3600  # the live demo repeats an hour
-GENERATED_SEED = 7
+TEST_MINUTE = 4  # of that hour: a visitor does not wait for long, and the model has seen some calm
 STALLED_S = 30.0  # nothing new stored for so long: the account is closed as it stands
 LOOK_EVERY_S = 0.25
 STARTED = time.monotonic()
@@ -120,13 +122,13 @@ def prepare(options: argparse.Namespace, folder: Path) -> Path:
     """Reads the recording (or makes one) and writes the wearable's replay file."""
     source = options.recording
     if source is None:
-        source = folder / "generated"
-        seconds = GENERATED_S if options.once else LIVE_S
+        source = folder / "simulated"
+        seconds = SIMULATED_S if options.once else LIVE_S
         if not (source / "EDA.csv").exists() and not (source / "EDA.csv.gz").exists():
-            say(f"generating {seconds} s of an E4 recording (seed {GENERATED_SEED})")
-            draft = folder / "generated.new"
+            say(f"simulating {seconds} s of a child's lesson with a test in it")
+            draft = folder / "simulated.new"
             shutil.rmtree(draft, ignore_errors=True)
-            write_recording(draft, seconds=seconds, seed=GENERATED_SEED)
+            write_lesson_with_test(simulated_child(), draft, seconds=seconds, test_minute=TEST_MINUTE)
             shutil.rmtree(source, ignore_errors=True)
             draft.rename(source)
     try:
@@ -174,13 +176,14 @@ async def show(parts: Parts) -> None:
         strain, heart_rate = latest.get("stress_level"), latest.get("heart_rate_bpm")
         line += f" · strain {'–' if strain is None else round(100 * strain)} · heart rate {heart_rate or '–'}"
         line += f" · p95 {wait['p95']} ms" if wait else ""
+        line += f" · open alarms {len(parts.watcher.open_alarms)}" if parts.watcher.open_alarms else ""
         print(f"\r\x1b[2K{line}" if terminal else line, end="" if terminal else "\n", flush=True)
 
 
 async def result(parts: Parts, account: Account) -> tuple[dict[str, object], bool]:
     """The JSON of a run, and whether it balances."""
     gateway = await parts.gateway_status()
-    ledger = read_ledger(parts.ledger)
+    ledger, told = read_ledger(parts.ledger), await parts.suggestion()
     report: dict[str, object] = {
         "records_sent": account.records_sent,
         "records_stored": account.records_stored,
@@ -194,8 +197,8 @@ async def result(parts: Parts, account: Account) -> tuple[dict[str, object], boo
         "latency_ms": latencies(ledger.sent, parts.watcher.received_us),
         "live": {"arrived": len(parts.watcher.received_us), "twice": parts.watcher.arrived_twice},
         "strain_mean": account.strain_mean,
-        "alerts": 0,
-        "insight": {"text": None, "grounded": None, "model_version": None},
+        "alerts": await parts.alarms(),
+        "insight": {"text": told["recommendation"], "grounded": told["grounded"], "model_version": told["model_version"]},
         "engine": parts.engine,
         "wall_s": round(time.monotonic() - STARTED, 1),
     }

@@ -9,18 +9,20 @@ import hashlib
 import json
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
-import psycopg
 from accounting import Stored
+from child import SOURCE, afternoon_zone, simulated_child
+from history import DAYS, History
+from machine import Unavailable, free_port, require_free
+from stored import Store
 from supervisor import Service, ServiceFailed, Supervisor
 from toolchain import micropython
 from watch import Watcher
@@ -33,38 +35,8 @@ PORT = 8420
 GREETED_WITHIN_S = 20.0  # sign-in and WebSocket, on a loaded machine
 PORTABLE = ("firmware", "edge_sdk", "edge_sdk/zenmoon_edge/virtual/radio")
 MODEL = ROOT / "edge_sdk" / "zenmoon_edge" / "models" / "wearable.tflite"
-
-_STORED = """
-SELECT kind, boot, seq, tick_ms, payload, strain FROM (
-    SELECT 'record' AS kind, device, boot, seq, tick_ms, payload, stress_level AS strain FROM wellness_metrics
-    UNION ALL SELECT 'anchor', device, boot, seq, tick_ms, payload, NULL FROM anchors
-    UNION ALL SELECT 'event', device, boot, seq, tick_ms, payload, NULL FROM device_events
-    UNION ALL SELECT 'health', device, boot, seq, tick_ms, payload, NULL FROM device_health
-    UNION ALL SELECT 'motion30', device, boot, seq, tick_ms, payload, NULL FROM motion_epochs
-) AS everything WHERE device = %s AND boot = ANY(%s)
-"""
-
-
-class Unavailable(Exception):  # noqa: N818 - reads as what happened
-    """Something that the demo needs of this machine is not to be had; the text names the cause and the next action."""
-
-
-def free_port() -> int:
-    """A port of this machine that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def require_free(port: int) -> None:
-    """Raises Unavailable where the service could not listen, before anything is started for it."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the service does: a port just given up is free
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            cause = f"port {port} cannot be used ({error.strerror})."
-            raise Unavailable(f"{cause}\nNext: end the program that uses it, or choose another with --port") from error
+ALARM_MINUTES = 3  # a visitor does not stay for the ten of the default; the child's guardian may change it
+IDENTITY_BYTES = {"device": 8, "key": 32}
 
 
 def digest32(files: list[Path]) -> str:
@@ -73,11 +45,6 @@ def digest32(files: list[Path]) -> str:
     for file in sorted(files):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:8]
-
-
-def signed(hexadecimal: str) -> int:
-    """16 hex digits as the database keeps them: a signed 64-bit integer."""
-    return int.from_bytes(bytes.fromhex(hexadecimal), "big", signed=True)
 
 
 class Parts:
@@ -95,8 +62,9 @@ class Parts:
         self._clock = Clock(self._clock.origin_utc_ms, self._clock.origin_monotonic_us, options.speed)
         self._interpreter = micropython()
         self.engine = f"cpython {'.'.join(map(str, sys.version_info[:3]))}"
-        self._accounts: dict[str, dict[str, str]] = {}
+        self._accounts: dict[str, Any] = {}
         self._wearable = self._provision()
+        self._began = self.now()
         self._watching: asyncio.Task[None] | None = None
 
     @property
@@ -107,14 +75,20 @@ class Parts:
     def _provision(self) -> dict[str, str]:
         """The wearable's identity, as flashing would burn it: made once a state, readable by its owner only."""
         path = self.folder / "wearable-identity.json"
-        if not path.exists():
+        identity: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+        missing = {name: size for name, size in IDENTITY_BYTES.items() if name not in identity}
+        if missing:
+            identity |= {name: secrets.token_hex(size) for name, size in missing.items()}
             draft = path.with_suffix(".new")
             descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w") as file:
-                json.dump({"device": secrets.token_hex(8), "key": secrets.token_hex(32)}, file)
+                json.dump(identity, file)
             draft.replace(path)
-        identity: dict[str, str] = json.loads(path.read_text())
         return identity
+
+    def now(self) -> datetime:
+        """The demo's clock."""
+        return datetime.fromtimestamp(self._clock.utc_ms() / 1000, UTC)
 
     async def start(self) -> None:
         """Starts everything, in the order in which it needs each other.
@@ -133,18 +107,21 @@ class Parts:
             self._say("starting the database")
             await self._start_database()
         self._say("preparing schema, family and logins")
-        self._accounts = json.loads(await self._run("zenmoon-cloud", "seed", "--device", self._wearable["device"], "--json"))
-        self._say("starting cloud, gateway and wearable")
+        self._accounts = await self._seed()
+        log = self.folder / "postgres.log" if self._database else "the log of the server in DATABASE_URL"
+        self.store = Store(self._url, log)
+        self._say("starting cloud, worker, gateway and wearable")
         parent = self._accounts["parent"]
         self.watcher = Watcher(self.address, parent["email"], parent["password"])
-        both = [asyncio.create_task(self._start_cloud(), name="cloud"), asyncio.create_task(self._start_radio(), name="radio")]
+        starts = (self._start_cloud, self._start_worker, self._start_radio)
+        together = [asyncio.create_task(start(), name=start.__name__) for start in starts]
         try:
-            await asyncio.gather(*both)
+            await asyncio.gather(*together)
         finally:
-            # Where one failed, the other must not go on starting processes while everything is being ended.
-            for task in both:
+            # Where one failed, the others must not go on starting processes while everything is being ended.
+            for task in together:
                 task.cancel()
-            await asyncio.gather(*both, return_exceptions=True)
+            await asyncio.gather(*together, return_exceptions=True)
         self._watching = asyncio.create_task(self.watcher.run(), name="watch")
         try:
             async with asyncio.timeout(GREETED_WITHIN_S):
@@ -152,7 +129,27 @@ class Parts:
         except TimeoutError as error:
             log = self.folder / "logs" / "cloud.log"
             raise ServiceFailed("cloud", log, f"no parent could sign in within {GREETED_WITHIN_S:.0f} s") from error
+        if self._simulated:
+            child = simulated_child(self._accounts["zone"])
+            new = await History(child, self._say).bring(self.address, self._accounts, self.store, self.now())
+            if new:
+                await self.watcher.alarm_after(self._accounts["child_id"], ALARM_MINUTES)
         await self._supervisor.start(self._wearable_service())
+
+    @property
+    def _simulated(self) -> bool:
+        """Whether a simulated child is shown, with its past; a recording and an account are of themselves alone."""
+        return self._options.recording is None and not self._options.once
+
+    async def _seed(self) -> dict[str, Any]:
+        command = ["seed", "--device", self._wearable["device"], "--json", "--zone", afternoon_zone(self.now())]
+        if not self._options.once:  # whatever is shown first: a later start may bring the past, which has to be allowed
+            begin = self.now() - DAYS - timedelta(days=1)
+            command += ["--from", f"{begin:%Y-%m-%dT%H:%M:%S%z}"]
+        if self._simulated:
+            command += ["--importer", SOURCE]
+        accounts: dict[str, Any] = json.loads(await self._run("zenmoon-cloud", *command))
+        return accounts
 
     async def _start_database(self) -> None:
         self._database = EmbeddedPostgres(self.folder, temporary=self._options.once)
@@ -217,6 +214,16 @@ class Parts:
         command = [self._program("zenmoon-cloud"), "serve", "--port", str(self._port)]
         await self._supervisor.start(Service("cloud", command, self._environment, healthy))
 
+    async def _start_worker(self) -> None:
+        listening = self.folder / "worker.ready"
+        listening.unlink(missing_ok=True)
+
+        async def ready() -> bool:
+            return listening.exists()
+
+        command = [self._program("zenmoon-cloud"), "worker", "--ready-file", str(listening)]
+        await self._supervisor.start(Service("worker", command, self._environment, ready))
+
     async def _start_radio(self) -> None:
         """The air, then the gateway on it."""
         air = self.folder / "air.json"
@@ -254,7 +261,7 @@ class Parts:
                     "journal": str(self.folder / "journal"),
                     "journal_pages": 1024,
                     "replay": str(self._replay),
-                    "loop": self._options.recording is None and not self._options.once,
+                    "loop": self._simulated,
                     "clock": str(self._clock),
                     "ledger": str(self.ledger),
                     "model": str(MODEL),
@@ -283,33 +290,26 @@ class Parts:
 
     async def stored(self, boots: set[int]) -> list[Stored]:
         """What PostgreSQL holds of this wearable's given boots."""
-        async with self._connected() as connection:
-            rows = await (await connection.execute(_STORED, (signed(self._wearable["device"]), list(boots)))).fetchall()
-        return [
-            Stored(kind, boot, seq, tick_ms, f"{payload & (1 << 64) - 1:016x}", strain)
-            for kind, boot, seq, tick_ms, payload, strain in rows
-        ]
+        return await self.store.records(self._wearable["device"], boots)
 
-    @contextlib.asynccontextmanager
-    async def _connected(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-        try:
-            async with await psycopg.AsyncConnection.connect(self._url) as connection:
-                yield connection
-        except psycopg.OperationalError as error:
-            where = self.folder / "postgres.log" if self._database else "the log of the server in DATABASE_URL"
-            raise Unavailable(f"the database does not answer any more ({error}).\nNext: read {where}") from error
+    async def alarms(self) -> int:
+        """How many alarms this run has raised."""
+        return await self.store.alarms(self._accounts["child_id"], self._began)
+
+    async def suggestion(self) -> dict[str, Any]:
+        """What a parent who asks is told now."""
+        return await self.watcher.suggestion(self._accounts["child_id"])
+
+    async def spoil(self, faults: list[str]) -> None:
+        """Spoils the stored rows on purpose."""
+        for fault in faults:
+            self._say(f"injecting a {fault}")
+            await self.store.spoil(fault, self._wearable["device"])
 
     async def gateway_status(self) -> dict[str, Any]:
         """The gateway's own counters."""
         status: dict[str, Any] = json.loads(await self._run("zenmoon-gateway", "status", "--json"))
         return status
-
-    async def spoil(self, faults: list[str]) -> None:
-        """Removes or doubles one stored record, for whoever wants to see that the accounting notices."""
-        async with self._connected() as connection:
-            for fault in faults:
-                self._say(f"injecting a {fault}")
-                await connection.execute(_FAULTS[fault], (signed(self._wearable["device"]),))
 
     async def stop(self) -> None:
         """Ends every process, the database last."""
@@ -321,14 +321,3 @@ class Parts:
         if self._database:
             await asyncio.to_thread(self._database.stop)
         self._say(f"ended everything in {time.monotonic() - started:.1f} s")
-
-
-_FAULTS = {
-    "loss": """
-        DELETE FROM wellness_metrics USING (SELECT * FROM wellness_metrics WHERE device = %s ORDER BY time LIMIT 1) AS one
-        WHERE (wellness_metrics.device, wellness_metrics.boot, wellness_metrics.seq) = (one.device, one.boot, one.seq)""",
-    "duplicate": """
-        INSERT INTO wellness_metrics
-        SELECT (jsonb_populate_record(one, jsonb_build_object('seq', (one).seq + 1000000))).*
-        FROM (SELECT m AS one FROM wellness_metrics AS m WHERE m.device = %s ORDER BY m.time LIMIT 1) AS first""",
-}

@@ -15,6 +15,8 @@ import time
 import tomllib
 from pathlib import Path
 
+import web_assets
+
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PACKAGES = ("edge_sdk", "gateway", "cloud", "models")
@@ -90,6 +92,7 @@ def main() -> None:
         )
     started = time.monotonic()
     environment(options.level)
+    web_assets.ensure(ROOT)  # without it the page works and says that its charts are missing
     if not options.no_toolchain:
         # Its result is not needed to go on: without MicroPython the same files run under CPython, and the demo says so.
         subprocess.run(

@@ -1,74 +1,68 @@
-// The parents' page: sign in, then what every child's wristband says at this moment.
+// The parents' page: sign in, then each child as it is now, how it went, what to try, and alarms as they come.
 
-import { Card } from "./card.js";
+import { Child } from "./child.js";
 import { Live } from "./live.js";
 import * as session from "./session.js";
+import { hideForm, onSignIn, showForm } from "./sign_in.js";
 
 const element = (id) => document.getElementById(id);
-const form = element("sign-in");
-const cards = new Map();
+const children = new Map();
 const STATES = { connecting: "Connecting …", connected: "Live.", waiting: "Connection lost. Trying again …" };
-// How far back the first values may lie; older ones say nothing about now.
-const RECENT_MS = 30 * 60 * 1000;
 
 let live = null;
 let renewal = null;
+let shown = Promise.resolve(); // until the children are on the page
 
 function showSignIn(message = "") {
   live?.close();
   live = null;
   clearTimeout(renewal);
-  element("live").hidden = true;
+  showChildren([]);
+  element("family").hidden = true;
   element("account").hidden = true;
-  form.hidden = false;
-  form.querySelector("button").disabled = false;
-  element("refusal").textContent = message;
-  form.elements.email.focus();
+  showForm(message);
 }
 
-async function showChildren(signedIn) {
-  form.hidden = true;
-  form.reset();
+/** Asks for what the page opens with, all at once: who is signed in, the children, and the WebSocket's greeting. */
+async function showFamily(asked) {
+  const opened = new Live({ message: receive, state: showState, lost: stillSignedIn });
+  live = opened;
+  live.open();
+  shown = Promise.all([asked, session.list("/api/children")]).then(([, list]) => {
+    if (live === opened) showChildren(list); // else somebody has signed out meanwhile
+  });
+  shown.catch(() => {}); // told below
+  const signedIn = await asked;
+  if (signedIn === null) return showSignIn();
+  hideForm();
   element("guardian").textContent = signedIn.guardian.display_name;
   element("account").hidden = false;
-  element("live").hidden = false;
+  element("family").hidden = false;
   renewInTime(signedIn);
-  await loadChildren();
-  live = new Live({ message: receive, state: showState, lost: stillSignedIn });
-  live.open();
+  await shown;
+  if (children.size === 0) element("children").textContent = "No child has been added to this family yet.";
 }
 
-async function loadChildren() {
-  cards.clear();
-  for (const child of await session.list("/api/children")) {
-    const card = new Card(child);
-    cards.set(child.id, card);
-    const consents = await session.request("GET", `/api/consents?child_id=${encodeURIComponent(child.id)}`);
-    card.monitoring(consents.some((consent) => consent.purpose === "monitoring" && consent.granted));
-  }
-  element("children").replaceChildren(...[...cards.values()].map((card) => card.element));
-  if (cards.size === 0) element("children").textContent = "No child has been added to this family yet.";
+function showChildren(list) {
+  for (const child of children.values()) child.remove();
+  children.clear();
+  for (const child of list) children.set(child.id, new Child(child, element("alarms")));
+  element("children").replaceChildren(...[...children.values()].map((child) => child.element));
 }
 
+/** What was before the greeting is fetched, what comes after it arrives by itself: nothing falls between the two. */
 async function receive(message) {
-  if (message.type === "live") {
-    cards.get(message.child_id)?.show(message.data.records);
-  } else if (message.type === "hello" && !message.data.resumed) {
-    await loadRecent(message.ts).catch(() => {});
-  }
-}
-
-/** Fetches what was measured just before the socket opened; `ts` is the service's clock, which a demo runs fast. */
-async function loadRecent(ts) {
-  const since = new Date(Date.parse(ts) - RECENT_MS).toISOString();
-  for (const [id, card] of cards) {
-    const path = `/api/children/${encodeURIComponent(id)}/series?from=${since}&to=${new Date(ts).toISOString()}`;
-    card.show((await session.request("GET", `${path}&metric=stress_level&metric=heart_rate_bpm`)).records);
+  if (message.type === "hello" && !message.data.resumed) {
+    await shown.catch(() => {});
+    for (const child of children.values()) child.load(message.ts);
+  } else {
+    children.get(message.child_id)?.receive(message);
   }
 }
 
 function showState(state) {
   element("connection").textContent = STATES[state];
+  element("connection").dataset.state = state;
 }
 
 /** Before each new attempt: a lost connection may mean that the session is over. */
@@ -96,32 +90,25 @@ function renewInTime(signedIn) {
   }, wait);
 }
 
-form.addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const button = form.querySelector("button");
-  button.disabled = true;
-  element("refusal").textContent = "";
-  try {
-    await showChildren(await session.signIn(form.elements.email.value, form.elements.password.value));
-  } catch (error) {
-    showSignIn(error instanceof session.Refusal ? error.message : "The service cannot be reached. Try again in a moment.");
-  }
-  button.disabled = false;
-});
+onSignIn((signedIn) => showFamily(signedIn).catch((error) => showSignIn(session.failureWords(error))));
 
 element("sign-out").addEventListener("click", async () => {
   await session.signOut().catch(() => {});
-  cards.clear();
-  element("children").replaceChildren();
   showSignIn();
+});
+
+document.addEventListener("themechange", () => {
+  for (const child of children.values()) child.recolour();
 });
 
 async function start() {
   try {
-    const signedIn = await session.present();
-    await (signedIn === null ? showSignIn() : showChildren(signedIn));
-  } catch {
-    showSignIn("The service cannot be reached. Try again in a moment.");
+    // Where nobody was signed in, there is nothing to ask for yet but who that is.
+    const asked = session.present();
+    if (session.remembered() || (await asked) !== null) await showFamily(asked);
+    else showSignIn();
+  } catch (error) {
+    showSignIn(session.failureWords(error));
   }
 }
 

@@ -2,12 +2,29 @@
 
 let csrfToken = "";
 
+const KEY = "zenmoon.signed-in";
+const AWAY = "The service cannot be reached. Try again in a moment.";
+
 /** An answer other than success: the problem document's type, and its detail as the message. */
 export class Refusal extends Error {
   constructor(status, problem) {
     super(problem.detail ?? "The service did not answer as expected. Try again in a moment.");
     this.status = status;
     this.type = problem.type ?? "";
+  }
+}
+
+/** Why a request failed, for a person. */
+export function failureWords(error) {
+  return error instanceof Refusal ? error.message : AWAY;
+}
+
+/** Whether somebody was signed in on this device when the page was last here. A guess that saves time; it opens nothing. */
+export function remembered() {
+  try {
+    return localStorage.getItem(KEY) !== null;
+  } catch {
+    return false; // storage may be forbidden
   }
 }
 
@@ -29,7 +46,7 @@ export async function present() {
   try {
     return remember(await request("GET", "/api/auth/session"));
   } catch (error) {
-    if (error instanceof Refusal && error.status === 401) return null;
+    if (error instanceof Refusal && error.status === 401) return forget();
     throw error;
   }
 }
@@ -45,6 +62,7 @@ export async function renew() {
 export async function signOut() {
   await request("POST", "/api/auth/logout");
   csrfToken = "";
+  forget();
 }
 
 /** Collects a list over all its pages. */
@@ -61,5 +79,19 @@ export async function list(path) {
 
 function remember(session) {
   csrfToken = session.csrf_token;
+  try {
+    localStorage.setItem(KEY, "");
+  } catch {
+    // storage may be forbidden
+  }
   return session;
+}
+
+function forget() {
+  try {
+    localStorage.removeItem(KEY);
+  } catch {
+    // storage may be forbidden
+  }
+  return null;
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from demo import state_folder
-from parts import Unavailable, free_port, require_free
+from machine import Unavailable, free_port, require_free
 from supervisor import ServiceFailed
 
 ONCE = argparse.Namespace(once=True)
