@@ -1,9 +1,12 @@
 """A child's own limit comes from how its strain was of late, and never over what a guardian chose."""
 
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from zenmoon_cloud.alerts import learn_store
+from zenmoon_cloud.alerts.fold_store import RULE
 from zenmoon_cloud.alerts.learning import learn
 from zenmoon_cloud.alerts.rules import learned
 
@@ -91,6 +94,28 @@ async def test_the_first_limit_is_learned_once(family, minutes, limit):
     minutes(4 * DAY + 1, 8 * DAY, low=0.8, high=0.9)
     assert (await limit(first=True))["threshold"] == 0.67
     assert (await limit())["threshold"] == 0.89
+
+
+def nodes(plan: dict) -> Iterator[dict]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from nodes(part)
+
+
+async def test_looking_for_first_limits_reads_no_minute_of_a_child_that_has_one(family, minutes, limit, superuser):
+    minutes(1, 4 * DAY)
+    arguments = {"families": [UUID(family.family_id)], "since": NOW - timedelta(days=14), "now": NOW, "first": True, "rule": RULE}
+
+    def read() -> float:
+        superuser.execute("ANALYZE")
+        explained = superuser.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {learn_store.USUAL}", arguments).fetchone()
+        assert explained
+        found = [node for node in nodes(explained[0][0]["Plan"]) if node.get("Relation Name", "").startswith("minute_rollups")]
+        return sum(node["Actual Rows"] * node["Actual Loops"] for node in found)
+
+    assert read() >= 4 * DAY - 1
+    assert (await limit(first=True))["source"] == "learned"
+    assert read() == 0
 
 
 async def test_only_the_named_families_are_learned(family, make_family, minutes, database):

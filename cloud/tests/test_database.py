@@ -12,8 +12,12 @@ import zenmoon_cloud
 from psycopg import sql
 from zenmoon_cloud.database import Database
 from zenmoon_cloud.database.catalogue import TABLES
+from zenmoon_cloud.database.launcher import EmbeddedPostgres
+from zenmoon_cloud.database.migrate import migrate
 from zenmoon_cloud.database.pool import Connection
 from zenmoon_cloud.database.roles import ROLES, login
+from zenmoon_cloud.database.shard_store import SHARDS
+from zenmoon_cloud.series.rollup import roll
 
 FAMILY_TABLES = sorted(name for name, table in TABLES.items() if table.class_ == "family")
 OUR_ROLES = [login(role) for role in ROLES]
@@ -83,7 +87,8 @@ def test_no_role_of_ours_may_pass_the_policies(superuser: psycopg.Connection) ->
 
 def test_views_see_what_their_reader_sees(superuser: psycopg.Connection) -> None:
     rows = superuser.execute(
-        """SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('v', 'm')
+        """SELECT relname FROM pg_class
+           WHERE relnamespace IN ('public'::regnamespace, 'seeds'::regnamespace) AND relkind IN ('v', 'm')
            AND NOT COALESCE(reloptions, '{}') @> '{security_invoker=true}'"""
     ).fetchall()
     assert rows == []
@@ -210,3 +215,35 @@ async def test_the_api_role_can_change_neither_consents_nor_the_audit_log(databa
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             async with database.family([UUID(family.family_id)]) as connection:
                 await connection.execute(statement)
+
+
+RECORDS = """
+INSERT INTO wellness_metrics (family_id, child_id, time, device, boot, seq, tick_ms, payload, received_at, firmware, model, quality,
+  stress_level, zone_offset_s)
+SELECT %(family)s, 'ours', date_trunc('hour', now()) - interval '5 days' + seq * interval '4 seconds', 1, 2, seq, 4000 * seq, seq,
+  now(), 3, 4, 63, 0.5, 3600
+FROM generate_series(0, 1799) AS seq
+"""
+
+
+async def test_records_from_before_there_were_sums_are_summed_up(server: EmbeddedPostgres) -> None:
+    name, secret, family, guardian = "test_of_an_earlier_schema", "a secret for tests", uuid4(), uuid4()
+    with psycopg.connect(server.url_of("postgres"), autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    url = server.url_of(name)
+    migrate(url, secret=secret, revision="0003")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("INSERT INTO families (id, name) VALUES (%s, 'Ours')", [family])
+        connection.execute("INSERT INTO guardians VALUES (%s, 'parent@example.org', 'A guardian', '-')", [guardian])
+        connection.execute("INSERT INTO memberships (guardian_id, family_id) VALUES (%s, %s)", [guardian, family])
+        connection.execute("INSERT INTO children (family_id, id, display_name, zone) VALUES (%s, 'ours', 'Ours', 'UTC')", [family])
+        connection.execute("SELECT ensure_weeks(now() - interval '30 days', now())")
+        connection.execute(RECORDS, {"family": family})
+    migrate(url, secret=secret)
+    async with Database(url, secret=secret) as database:
+        assert sum([await roll(database, shard) for shard in range(SHARDS)]) == 2
+    with psycopg.connect(url) as connection:
+        hours = connection.execute("SELECT minutes, covered_s FROM hour_rollups ORDER BY time").fetchall()
+        assert hours == [(60, 3600.0), (60, 3600.0)]
+    with psycopg.connect(server.url_of("postgres"), autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

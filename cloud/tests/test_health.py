@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -64,6 +65,30 @@ async def test_the_demo_family_is_made_once(application, settings, browsers) -> 
     again = await ensure_demo_family(settings, device="a1b2c3d4e5f60718")
     assert (again["child_id"], again["family_id"]) == (first["child_id"], first["family_id"])
     assert again["parent"]["password"] != first["parent"]["password"]
+
+
+async def test_the_demo_family_stays_as_its_guardian_has_left_it(application, settings, browsers) -> None:
+    device, begin = "a1b2c3d4e5f60718", datetime.now(UTC) - timedelta(days=61)
+    first = await ensure_demo_family(settings, device=device, begin=begin)
+    browser = browsers()
+    browser.headers["X-CSRF-Token"] = (await browser.post("/api/auth/login", json=first["parent"])).json()["csrf_token"]
+    for number in range(8):  # one of them comes before the demo's child in any order
+        sibling = {"family_id": first["family_id"], "display_name": f"Kim {number}", "zone": "UTC"}
+        assert (await browser.post("/api/children", json=sibling)).status_code == 201
+    for purpose in ("monitoring", "insights"):
+        withdrawal = {"child_id": first["child_id"], "purpose": purpose, "granted": False}
+        assert (await browser.post("/api/consents", json=withdrawal)).status_code == 200
+    wearables = f"/api/children/{first['child_id']}/wearables"
+    assignment = (await browser.get(wearables)).json()["items"][0]["id"]
+    ended = datetime.now(UTC).isoformat()
+    assert (await browser.patch(f"{wearables}/{assignment}", json={"to": ended})).status_code == 200
+
+    again = await ensure_demo_family(settings, device=device, begin=begin)
+    assert again["child_id"] == first["child_id"]
+    consents = (await browser.get("/api/consents", params={"child_id": first["child_id"]})).json()
+    assert not any(consent["granted"] for consent in consents)
+    worn = (await browser.get(wearables)).json()["items"]
+    assert [datetime.fromisoformat(one["from"]) for one in worn if one["to"] is None] == [datetime.fromisoformat(ended)]
 
 
 def environment(**values: str) -> dict[str, str]:

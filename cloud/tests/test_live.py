@@ -266,6 +266,24 @@ async def test_listener_that_loses_its_connection_comes_back(address, family, *,
         assert len(keys(await gather(opened, 2))) == 2
 
 
+async def test_reader_outlives_whatever_fails(address, family, *, records, send, monkeypatch):
+    monkeypatch.setattr(live, "POLL_S", 0.05)
+    ordered, failures = live.ordered, []
+
+    def flawed(*given):
+        if not failures:
+            failures.append(RuntimeError("a flaw of our own"))
+            raise failures[0]
+        return ordered(*given)
+
+    async with page(address, family) as opened:
+        await receive(opened)
+        monkeypatch.setattr(live, "ordered", flawed)
+        await send(family, records(2))
+        assert len(keys(await gather(opened, 2))) == 2
+    assert failures
+
+
 async def strained(family, records, send, *, minutes: int = 1, begin: int = 0, level: float = 0.82, **changes) -> None:
     """Sends a minute of high strain of a child whose alarm waits one."""
     choice = {"minutes": minutes}
@@ -298,6 +316,29 @@ async def test_an_alarm_arrives_unasked_behind_the_records_that_raised_it(addres
         await send(family, records(1, first=15))
         *_, closed = await until(opened, "alert")
         assert (closed["data"]["alert"]["state"], closed["data"]["alert"]["revision"]) == ("closed", 3)
+
+
+async def test_a_source_that_fails_holds_back_neither_records_nor_other_sources(
+    address, application, *, family, records, send, monkeypatch
+):
+    async def flawed(*_: object) -> list:
+        raise KeyError("what it cannot tell")
+
+    async def refused(connection: psycopg.AsyncConnection, *_: object) -> list:
+        await connection.execute("SELECT * FROM nowhere")
+        return []
+
+    monkeypatch.setattr(application.state.hub, "sources", (flawed, refused, *application.state.hub.sources))
+    async with page(address, family) as opened:
+        cursor = (await receive(opened))["cursor"]
+        await strained(family, records, send)
+        live_messages = await until(opened, "alert")
+    async with page(address, family, cursor=cursor) as opened:
+        await receive(opened)
+        missed_messages = await until(opened, "alert")
+    for *before, alarm in (live_messages, missed_messages):
+        assert [seq for _, seq in keys(before)] == list(range(15))
+        assert alarm["child_id"] == family.child_id
 
 
 async def test_an_alarm_that_was_missed_comes_again_from_every_cursor_before_it(address, family, records, send, monkeypatch):

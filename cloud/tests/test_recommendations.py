@@ -118,12 +118,12 @@ async def test_a_suggestion_says_what_why_and_on_which_facts(allowed, wear):
     assert isinstance(made["recommendation_id"], int)
     assert (made["model_version"], made["grounded"], made["forecast"], made["helpful"]) == ("rule-1", True, None, None)
     assert datetime.fromisoformat(made["at"]) == AFTERNOON
-    assert "Robin's strain, against Robin's own usual, was 0.81" in made["recommendation"]
+    assert "Robin's strain, against Robin's own usual, was 81 of 100" in made["recommendation"]
     receipt = made["receipt"]
     assert {fact["id"] for fact in receipt["facts"]} >= {"f1", "f2", "f3"}
     assert receipt["facts"][0] | {"at": None} == {
         "id": "f1", "kind": "observation", "metric": "strain", "value": pytest.approx(0.81), "unit": "0-1", "minutes": 10,
-        "at": None, "shown": "0.81 over 10 minutes",
+        "at": None, "shown": "81 of 100 over 10 minutes",
     }  # fmt: skip
     assert (receipt["policy"], receipt["grounded"]) == ("rule-1", True)
     assert 0.05 <= receipt["propensity"] < 1
@@ -160,7 +160,7 @@ async def test_what_is_drawn_may_be_nothing_and_says_so_kindly(allowed, wear, ha
         found[made["activity"] is None] = made["recommendation"]
         if len(found) == 2:
             break
-    assert found[True].endswith("All is as usual, so nothing needs to be done just now.")
+    assert found[True].endswith("Strain is as usual, so nothing needs to be done for it just now.")
     assert "An idea for the next" in found[False]
 
 

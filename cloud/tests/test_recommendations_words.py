@@ -83,3 +83,26 @@ def test_where_nothing_suits_the_reason_says_so():
     assert (choice.available, choice.randomised) == (True, False)
     said = words("Robin", AT, features, choice)
     assert said.reason.startswith("Nothing in the library suits this moment")
+
+
+@pytest.mark.parametrize(("asleep_h", "shown"), [(8.97, "8.9"), (8.0, "8.0"), (6.1, "6.1")])
+def test_a_short_night_is_never_shown_as_long_enough(asleep_h, shown):
+    features = Features(allowed=True, asked=True, strain=0.6, strain_age_s=1.0, hour=15, age=10, asleep_h=asleep_h)
+    assert f"short with {shown} hours asleep" in words("Robin", AT, features, rule.choose(features, 0.5)).reason
+
+
+def test_at_school_the_reader_is_not_taken_to_be_there():
+    features = Features(allowed=True, asked=True, strain=0.6, strain_age_s=1.0, hour=10, age=10, school_hours=True)
+    choice = rule.choose(features, 0.9)
+    assert choice.chosen == "stretching"
+    said = words("Robin", AT, features, choice)
+    assert "An idea for 5 quiet minutes at school, if Robin can be told, is" in said.text
+    assert "the next" not in said.text
+
+
+@pytest.mark.parametrize(("strain", "asleep_h"), [(0.9, None), (0.6, None), (0.2, 5.0)])
+def test_nothing_suggested_is_no_promise_that_all_is_well(strain, asleep_h):
+    features = Features(allowed=True, asked=True, strain=strain, strain_age_s=1.0, hour=15, age=10, asleep_h=asleep_h)
+    choice = rule.choose(features, 0.0)
+    assert choice.chosen == "none"
+    assert not re.search(r"\bfine\b|[Aa]ll is", words("Robin", AT, features, choice).text)

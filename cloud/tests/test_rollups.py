@@ -474,6 +474,15 @@ async def test_jobs_of_the_worker_sum_up_and_retire(family, measured, send, data
     check(superuser)
 
 
+async def test_what_waited_for_a_worker_is_summed_up_before_it_is_dropped(family, send, database, superuser):
+    await deliver(send, family, [epoch(PRESENT - timedelta(days=85))])
+    later = PRESENT + timedelta(days=14)  # no worker ran until then
+    work = Work(database=database, clock=Clock(int(later.timestamp() * 1000), 0, 1, lambda: 0), announce=lambda families: None)
+    await jobs.retire(work)
+    assert rows(superuser, "epochs") == []
+    assert [row["minutes"] for row in rows(superuser, "hour_rollups")] == [1]
+
+
 async def test_parents_read_sums_and_write_none(family, database):
     for table in ("minute_rollups", "hour_rollups"):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):

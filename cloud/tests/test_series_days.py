@@ -104,6 +104,15 @@ def test_date_that_was_flown_over_was_never_there():
     assert before.end == after.start
 
 
+def test_date_of_a_child_that_moves_every_minute_costs_no_more_than_its_neighbourhood(monkeypatch):
+    begin = datetime(2026, 5, 1, tzinfo=UTC)
+    calendar = Calendar("Europe/Berlin", [Lived(begin + number * HOUR, 900 * (number % 40), 60) for number in range(90 * 24)])
+    midnights = []
+    monkeypatch.setattr(Calendar, "_midnight", lambda _, day, stay: midnights.append(stay) or stay.begin)
+    calendar.day(date(2026, 6, 15))
+    assert 24 <= len(set(midnights)) <= 5 * 24
+
+
 def test_first_and_last_whole_day_around_a_moment():
     calendar = Calendar("Europe/Berlin")
     assert calendar.first_from(datetime(2026, 3, 28, 23, tzinfo=UTC)) == datetime(2026, 3, 28, 23, tzinfo=UTC)

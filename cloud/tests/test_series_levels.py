@@ -7,6 +7,7 @@ from itertools import count, pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
+from zenmoon_cloud.series import levels, store
 from zenmoon_cloud.series.levels import fitting
 from zenmoon_cloud.series.rollup import roll
 from zenmoon_edge.importing import METRICS, Source
@@ -337,3 +338,20 @@ async def test_widest_question_is_answered(level, span, family, history):
     await history(family, [HOUR])
     series = await ask(family, level=level, **span)
     assert len(series["buckets"]) == (span["since"] < "2" and span["until"] > "2")
+
+
+async def test_source_that_says_another_offset_every_minute_costs_no_more_than_a_journey(family, history, monkeypatch):
+    read, counted = store.changes, []
+
+    async def counting(*arguments, **options):
+        found = await read(*arguments, **options)
+        counted.append(len(found))
+        return found
+
+    monkeypatch.setattr(store, "changes", counting)
+    moments = every(timedelta(minutes=1), HOUR - timedelta(hours=20), HOUR)
+    await history(family, moments, zone_offset_s=lambda moment: 900 * moment.minute)
+    series = await ask(family, level="day", since="2026-11-01T00:00:00Z", until=PRESENT.isoformat())
+    days = len({(moment + timedelta(minutes=15 * moment.minute)).date() for moment in moments})
+    assert counted == [levels.CHANGES_A_DAY * days]
+    assert series["buckets"]

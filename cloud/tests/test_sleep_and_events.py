@@ -1,9 +1,11 @@
 """What a guardian enters and what the phone saw of the nights: each child's own, the last word on each, page by page."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
+from zenmoon_cloud.series.sleep_store import LIST_SLEEP
 from zenmoon_edge.importing import Source
 
 DEVICE = "a1b2c3d4e5f60718"
@@ -100,6 +102,21 @@ async def test_span_gives_the_sleep_that_overlaps_it(family, send):
     assert await number(NIGHT, morning) == 1
     assert await number(morning, NIGHT + timedelta(days=1)) == 0
     assert await number(morning - timedelta(seconds=1), NIGHT + timedelta(days=1, seconds=1)) == 2
+
+
+async def test_span_reads_no_sleep_that_ended_long_before_it(family, send, superuser):
+    made = source()
+    await send(family, [sleep(made, NIGHT - timedelta(days=day)) for day in range(300)])
+    superuser.execute("ANALYZE sleep_episodes")
+    arguments = dict.fromkeys(("to", "after", "device", "boot", "seq")) | {"family": family.family_id, "child": family.child_id}
+    arguments |= {"from": NIGHT - timedelta(days=2), "limit": 50}
+    with superuser.transaction():  # a policy may keep the planner from an index
+        superuser.execute("SET LOCAL ROLE zenmoon_api")
+        superuser.execute("SELECT set_config('app.families', %s, true)", ["{%s}" % family.family_id])
+        superuser.execute("SET LOCAL enable_seqscan = off")  # so few rows would all be read
+        lines = superuser.execute(f"EXPLAIN (ANALYZE) {LIST_SLEEP}", arguments).fetchall()
+    passed_over = re.findall(r"Rows Removed by Filter: (\d+)", "\n".join(line for (line,) in lines))
+    assert sum(map(int, passed_over)) <= 2
 
 
 @pytest.mark.parametrize("limit", [1, 3, 50])

@@ -13,7 +13,7 @@ from zenmoon_cloud.database.pool import Connection
 from zenmoon_cloud.database.roles import secret_of
 from zenmoon_cloud.errors import CloudError
 from zenmoon_cloud.identity import store
-from zenmoon_cloud.identity.consents_api import set_consent
+from zenmoon_cloud.identity.consents_api import Purpose, set_consent
 from zenmoon_cloud.identity.fields import device_number
 from zenmoon_cloud.identity.gateways_api import add_gateway
 from zenmoon_cloud.identity.passwords import hash_password
@@ -64,9 +64,8 @@ async def ensure_demo_family(
         _, operator_password = await _guardian(database, OPERATOR, known.get("operator"), operator=True)
         family_id = parent.family_ids[0]
         async with database.family([family_id]) as connection:
-            child_id, zone = await _child(connection, family_id, zone)
-            for purpose in ("monitoring", "insights"):
-                await set_consent(connection, parent, child_id, purpose, granted=True, at=moment)
+            child_id, zone = await _child(connection, family_id, zone, known.get("child_id"))
+            await _allowed(connection, parent, child_id, at=moment)
             await _wearable(connection, parent, child_id, device, "Demo wristband", begin=moment)
             if importer:
                 await _wearable(connection, parent, child_id, importer, "Demo history", begin=moment)
@@ -97,8 +96,10 @@ async def _guardian(database: Database, email: str, known: dict[str, str] | None
     return Guardian(guardian_id, families, email, name, operator), password
 
 
-async def _child(connection: Connection, family_id: UUID, zone: str) -> tuple[str, str]:
-    found = await (await connection.execute(store.LIST_CHILDREN, {"after": "", "limit": 1})).fetchone()
+async def _child(connection: Connection, family_id: UUID, zone: str, known: str | None) -> tuple[str, str]:
+    found = await (await connection.execute(store.GET_CHILD, {"child_id": known})).fetchone() if known else None
+    if found is None:
+        found = await (await connection.execute(store.LIST_CHILDREN, {"after": "", "limit": 1})).fetchone()
     if found is None:
         values = {
             "family_id": family_id, "child_id": f"child_{secrets.token_hex(8)}",
@@ -109,12 +110,23 @@ async def _child(connection: Connection, family_id: UUID, zone: str) -> tuple[st
     return str(found["id"]), str(found["zone"])
 
 
+async def _allowed(connection: Connection, parent: Guardian, child_id: str, *, at: datetime) -> None:
+    """Allow monitoring and suggestions; what somebody has decided since, such as a withdrawal, stays."""
+    rows = await (await connection.execute(store.CURRENT_CONSENTS, {"child_id": child_id})).fetchall()
+    decided = {row["purpose"] for row in rows}
+    purposes: tuple[Purpose, ...] = ("monitoring", "insights")
+    for purpose in purposes:
+        if purpose not in decided:
+            await set_consent(connection, parent, child_id, purpose, granted=True, at=at)
+
+
 async def _wearable(connection: Connection, parent: Guardian, child_id: str, device: str, name: str, *, begin: datetime) -> None:
     values = {"family_id": parent.family_ids[0], "device": device_number(device), "name": name}
     await connection.execute(store.ADD_WEARABLE, values)
     rows = await (await connection.execute(store.LIST_ASSIGNMENTS, {"child_id": child_id, "after": "", "limit": 200})).fetchall()
-    if not any(row["device"] == values["device"] and row["end"] is None for row in rows):
-        await add_assignment(connection, parent, child_id, device, begin=begin)
+    ends = [row["end"] for row in rows if row["device"] == values["device"]]
+    if None not in ends:  # where somebody has ended it, it is worn anew from then on
+        await add_assignment(connection, parent, child_id, device, begin=max([begin, *ends]))
 
 
 async def _gateway(connection: Connection, parent: Guardian, family_id: UUID, known: dict[str, str] | None) -> dict[str, str]:

@@ -49,6 +49,13 @@ def test_the_shipped_model_sees_the_test_and_calm_before_and_after_it(tmp_path: 
     assert all(window.quality & GOOD == GOOD for window, _, _ in seen)
 
 
+def test_an_early_test_is_seen_too(tmp_path: Path) -> None:
+    seen = steps(write_lesson_with_test(Child(seed=7), tmp_path, seconds=1200, test_minute=4))
+    high = [window.tick_ms / 60_000 for window, level, _ in seen if level >= 0.75]
+    assert 4 < high[0] < 9
+    assert max(level for window, level, ready in seen if ready and window.tick_ms < 4 * 60_000) < 0.5
+
+
 def test_the_latent_strain_of_the_lesson_is_the_truth() -> None:
     lesson = lesson_with_test(Child(seed=7))
     assert len(lesson.latents.strain) == 60

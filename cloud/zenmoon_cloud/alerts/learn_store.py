@@ -13,20 +13,22 @@ ROLE = "worker"
 
 # Monitoring must still be agreed to. A rule without a threshold is as good as none.
 USUAL = f"""
-SELECT minutes.family_id, minutes.child_id, rules.threshold,
-  percentile_cont({USUAL_SHARE}) WITHIN GROUP (ORDER BY minutes.stress_level) AS quantile
-FROM minute_rollups AS minutes
+SELECT children.family_id, children.id AS child_id, rules.threshold, minutes.quantile
+FROM children
 LEFT JOIN alert_rules AS rules
-  ON rules.family_id = minutes.family_id AND rules.child_id = minutes.child_id AND rules.rule = %(rule)s
-WHERE minutes.family_id = ANY (%(families)s::uuid[]) AND minutes.time >= %(since)s AND minutes.time < %(now)s
-  AND minutes.stress_level IS NOT NULL
+  ON rules.family_id = children.family_id AND rules.child_id = children.id AND rules.rule = %(rule)s
+CROSS JOIN LATERAL (
+  SELECT percentile_cont({USUAL_SHARE}) WITHIN GROUP (ORDER BY stress_level) AS quantile
+  FROM minute_rollups
+  WHERE family_id = children.family_id AND child_id = children.id AND time >= %(since)s AND time < %(now)s
+    AND stress_level IS NOT NULL
+  HAVING sum(stress_level_s) >= {LEARNED_SECONDS}) AS minutes
+WHERE children.family_id = ANY (%(families)s::uuid[])
   AND rules.source IS DISTINCT FROM 'guardian' AND (rules.threshold IS NULL OR NOT %(first)s)
   AND (SELECT granted FROM consents
-       WHERE consents.family_id = minutes.family_id AND consents.child_id = minutes.child_id AND purpose = 'monitoring'
+       WHERE consents.family_id = children.family_id AND consents.child_id = children.id AND purpose = 'monitoring'
        ORDER BY version DESC LIMIT 1)
-GROUP BY minutes.family_id, minutes.child_id, rules.threshold
-HAVING sum(minutes.stress_level_s) >= {LEARNED_SECONDS}
-ORDER BY minutes.family_id, minutes.child_id
+ORDER BY children.family_id, children.id
 """  # noqa: S608 - our own numbers
 
 LEARNED = """

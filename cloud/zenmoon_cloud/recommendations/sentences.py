@@ -86,7 +86,8 @@ def _facts(at: datetime, features: Features, choice: Choice) -> list[dict[str, A
     ]  # fmt: skip
     if rule.is_short_night(features):
         hours = features.asleep_h or 0.0
-        found.append({"kind": "sleep", "metric": "duration", "value": hours, "unit": "h", "shown": f"{hours:.1f}"})
+        shown = math.floor(10 * hours + 1e-9) / 10  # cut off too: a short night is never shown as one that was long enough
+        found.append({"kind": "sleep", "metric": "duration", "value": hours, "unit": "h", "shown": f"{shown:.1f}"})
     if choice.chosen != NONE:
         activity = BY_ID[choice.chosen]
         found.append({"kind": "activity", "name": activity.name, "minutes": activity.minutes, "shown": str(activity.minutes)})
@@ -107,19 +108,25 @@ def _compose(name: str, facts: list[dict[str, Any]], features: Features, choice:
     stands = _LEVELS[level].format(threshold=shown["limit"])
     value, _, window = shown["observation"].partition(" over ")
     first = f"Over the last {window} {name}'s strain, against {name}'s own usual, was {value}; {stands}."
-    return f"{first} {_second(level, choice)}", _reason(name, shown, features, choice)
+    return f"{first} {_second(name, level, features, choice)}", _reason(name, shown, features, choice)
 
 
-def _second(level: str, choice: Choice) -> str:
+def _second(name: str, level: str, features: Features, choice: Choice) -> str:
     if choice.chosen != NONE:
-        return _idea(BY_ID[choice.chosen])
+        return _idea(name, BY_ID[choice.chosen], at_school=features.school_hours)
     if level == "usual":
-        return "All is as usual, so nothing needs to be done just now."
-    return "No activity is suggested this time, and that is fine: not every moment needs one."
+        return "Strain is as usual, so nothing needs to be done for it just now."
+    return f"No activity is suggested this time: whether {name} needs something now, you can tell best."
 
 
-def _idea(activity: Activity) -> str:
-    return f"An idea for the next {activity.minutes} minutes is “{activity.name}”: {activity.how[0].lower()}{activity.how[1:]}"
+def _idea(name: str, activity: Activity, *, at_school: bool) -> str:
+    # Who reads this is not there: the child does it alone or with whoever is.
+    moment = (
+        f"{activity.minutes} quiet minutes at school, if {name} can be told,"
+        if at_school
+        else f"the next {activity.minutes} minutes"
+    )
+    return f"An idea for {moment} is “{activity.name}”: {activity.how[0].lower()}{activity.how[1:]}"
 
 
 def _reason(name: str, shown: Mapping[str, str], features: Features, choice: Choice) -> str:

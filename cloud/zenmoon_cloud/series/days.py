@@ -4,8 +4,10 @@ Hours carry the offset of the clock they were lived by. Where it is the one of t
 began and ended; elsewhere the offset itself does.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import islice, takewhile
 from typing import NamedTuple
 
 from zenmoon_cloud.series.zones import EPOCH, midnight, offset_s
@@ -18,6 +20,10 @@ SECOND = timedelta(seconds=1)
 FIRST = EPOCH
 LAST = datetime(9000, 1, 1, tzinfo=UTC)
 """Between these two every date can be computed; nothing is observed outside."""
+
+
+REACH = 2 * DAY
+"""No clock is further than a day from UTC, so around its noon UTC a date lies within this, half a day to spare."""
 
 
 class Lived(NamedTuple):
@@ -70,7 +76,7 @@ class Calendar:
     def day(self, day: date) -> Day | None:
         """When a date was; None if the child never had it, as when it flew over the date line."""
         parts = []
-        for stay in self._stays:
+        for stay in self._around_noon(datetime.combine(day, time(12), UTC)):
             begin, end = max(stay.begin, self._midnight(day, stay)), min(stay.end, self._midnight(day + DAY, stay))
             if begin < end:
                 parts.append((begin, end))
@@ -86,6 +92,10 @@ class Calendar:
     def last_until(self, moment: datetime) -> datetime:
         """The end of the last day that has ended by `moment`."""
         return max(day.end for day in self._around(moment) if day.end <= moment)
+
+    def _around_noon(self, noon: datetime) -> Iterator[Stay]:
+        first = bisect_left(self._stays, noon - REACH, key=lambda stay: stay.end)
+        return takewhile(lambda stay: stay.begin < noon + REACH, islice(self._stays, first, None))
 
     def _around(self, moment: datetime) -> Sequence[Day]:
         # Four days each way: local dates are up to a day off, a journey may stretch one to two, and one may be skipped.

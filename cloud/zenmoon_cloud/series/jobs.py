@@ -1,6 +1,6 @@
 """What the worker does for the series: it sums up, and drops what is kept no longer."""
 
-from zenmoon_cloud.database.queue import RETRY, Blueprint, Work, once, per_shard
+from zenmoon_cloud.database.queue import RETRY, SHARDS, Blueprint, Work, once, per_shard
 from zenmoon_cloud.series import rollup, weeks
 from zenmoon_cloud.settings import now
 
@@ -15,5 +15,7 @@ async def roll(work: Work, shard: int) -> None:
 
 @once(blueprint, cron="15 3 * * *", retry=RETRY)
 async def retire(work: Work) -> None:
-    """Drop the weeks of every table that retention no longer keeps."""
+    """Drop the weeks of every table that retention no longer keeps; what was not summed up yet is, before it goes."""
+    for shard in range(SHARDS):  # the first worker after a long time finds both due, and in any order
+        await rollup.roll(work.database, shard)
     await weeks.retire(work.database, now(work.clock))

@@ -29,6 +29,11 @@ MARGIN = timedelta(days=3)
 """Around the span: a local date is a day off UTC at most, and longer by a day on a journey."""
 
 
+CHANGES_A_DAY = 10
+"""Hours of a day before or after which the clock was another: a child that lives near a border has four. A source that says another
+offset each minute must not cost more than that."""
+
+
 class Asked(NamedTuple):
     """A question.
 
@@ -108,7 +113,7 @@ async def _days(connection: Connection, asked: Asked, now: datetime) -> Page:
     rows = await store.days(connection, asked.child, *span)
     calendar = Calendar(asked.child.zone)
     if not all(calendar.at_home(row["date"], row["westmost_s"], row["eastmost_s"]) for row in rows):
-        changes = await store.changes(connection, asked.child, *span)
+        changes = await store.changes(connection, asked.child, *span, limit=CHANGES_A_DAY * len(rows))
         calendar = Calendar(asked.child.zone, (Lived(row["time"], row["zone_offset_s"], row["minutes"]) for row in changes))
     found = []
     for row in rows:

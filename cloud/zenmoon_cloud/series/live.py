@@ -172,13 +172,20 @@ async def read(
         until: the last that may be given; everything up to there is settled.
 
     Returns:
-        What comes next, and how far that goes.
+        What comes next, and how far that goes. What a source cannot tell is left out: it must hold back neither the records nor
+        what other sources tell.
     """
     rows = await live_store.committed(connection, families, after, until.transaction + 1, ROWS)
     upto = min(cursor_of(rows[-1]), until) if len(rows) == ROWS else until
     changes: list[Changed] = []
     for source in sources:
-        changes += await source(connection, families, after.next_transaction, upto.next_transaction)
+        try:
+            async with connection.transaction():
+                changes += await source(connection, families, after.next_transaction, upto.next_transaction)
+        except UNAVAILABLE:
+            raise
+        except Exception:
+            logger.exception("changes were not read")
     return ordered((row for row in rows if cursor_of(row) <= upto), changes), upto
 
 
@@ -333,6 +340,8 @@ class Hub:
                     self._wake.set()
             except psycopg.Error as error:
                 logger.warning("live records are not read: %s", type(error).__name__)
+            except Exception:  # a reader that stopped would be silent for ever
+                logger.exception("live records are not read")
             await asyncio.sleep(COALESCE_S)
 
     async def _advance(self) -> bool:

@@ -49,6 +49,7 @@ SELECT time, zone_offset_s, minutes FROM (
   SELECT time, zone_offset_s, minutes, lag(zone_offset_s) OVER lived AS before, lead(zone_offset_s) OVER lived AS after
   FROM hour_rollups WHERE {_BETWEEN} WINDOW lived AS (ORDER BY time, zone_offset_s)) AS hour
 WHERE before IS DISTINCT FROM zone_offset_s OR after IS DISTINCT FROM zone_offset_s
+ORDER BY time, zone_offset_s LIMIT %(limit)s
 """  # noqa: S608 - names of our own columns
 
 
@@ -96,9 +97,9 @@ async def days(connection: Connection, child: Child, since: datetime, until: dat
     return await (await connection.execute(DAYS, _span(child, since, until))).fetchall()
 
 
-async def changes(connection: Connection, child: Child, since: datetime, until: datetime) -> list[dict[str, Any]]:
-    """Those of these hours before and after which the offset was another, and the first and the last."""
-    return await (await connection.execute(CHANGES, _span(child, since, until))).fetchall()
+async def changes(connection: Connection, child: Child, since: datetime, until: datetime, *, limit: int) -> list[dict[str, Any]]:
+    """Those of these hours before and after which the offset was another, and the first and the last; at most `limit`."""
+    return await (await connection.execute(CHANGES, _span(child, since, until) | {"limit": limit})).fetchall()
 
 
 def _span(child: Child, since: datetime, until: datetime) -> dict[str, Any]:

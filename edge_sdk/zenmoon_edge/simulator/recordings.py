@@ -56,8 +56,10 @@ def write_recording(child: Child, begin: datetime, seconds: int, folder: Path | 
     return write_waveforms(folder, drive, Chance(child.seed).of(begin_s, "recording"), start=begin_s)
 
 
-def write_lesson_with_test(child: Child, folder: Path | str, *, seconds: int = 3600, begin: datetime | None = None) -> Path:
-    """Writes an hour at a desk: calm lessons, and a test that announces itself at minute 10 and begins at minute 12.
+def write_lesson_with_test(
+    child: Child, folder: Path | str, *, seconds: int = 3600, begin: datetime | None = None, test_minute: int = TEST.begin
+) -> Path:
+    """Writes an hour at a desk: calm lessons, and in between a test that announces itself two minutes before it begins.
 
     It stands outside the child's calendar, so that a demonstration has it at any hour, and the same child gives the same bytes.
 
@@ -66,6 +68,7 @@ def write_lesson_with_test(child: Child, folder: Path | str, *, seconds: int = 3
         folder: created where it is absent.
         seconds: length, at least 20.
         begin: the time that the folder names as its start; default a fixed one. What replays a folder starts now.
+        test_minute: when the test begins. Before the fourth minute a model has seen too little of the calm to notice.
 
     Raises:
         SimulatorError: `span` for a moment without a zone or a length too short.
@@ -74,20 +77,22 @@ def write_lesson_with_test(child: Child, folder: Path | str, *, seconds: int = 3
     if begin is not None:
         minute("begin", begin)
     start = int(begin.timestamp()) if begin is not None else START
-    return write_waveforms(folder, lesson_with_test(child, seconds).drive, Chance(child.seed).of(_SCENE, "recording"), start=start)
+    drive = lesson_with_test(child, seconds, test_minute).drive
+    return write_waveforms(folder, drive, Chance(child.seed).of(_SCENE, "recording"), start=start)
 
 
-def lesson_with_test(child: Child, seconds: int = 3600) -> Lesson:
+def lesson_with_test(child: Child, seconds: int = 3600, test_minute: int = TEST.begin) -> Lesson:
     """What `write_lesson_with_test` is made from."""
+    test = TEST._replace(begin=test_minute)
     # Whole hours are made and cut, so that a shorter recording is the beginning of a longer one.
     minutes = np.arange(-PREROLL_MIN, -(-seconds // 3600) * 60)
     activities = np.full(len(minutes), Activity.LESSON, np.int8)
-    activities[(minutes >= TEST.begin) & (minutes < TEST.begin + TEST.minutes)] = Activity.TEST
+    activities[(minutes >= test.begin) & (minutes < test.begin + test.minutes)] = Activity.TEST
     drift = follow(Chance(child.seed).of(_SCENE, "strain").standard_normal(len(minutes)), 12.0)
-    strain = child.strain + MANNERS[Activity.LESSON].strain + 0.06 * drift + happenings([TEST], minutes)
+    strain = child.strain + MANNERS[Activity.LESSON].strain + 0.06 * drift + happenings([test], minutes)
     whole = Latents(
         strain=np.clip(strain, 0, 1),
-        engagement=np.clip(MANNERS[Activity.LESSON].engagement + 0.3 * happenings([TEST], minutes), 0, 1),
+        engagement=np.clip(MANNERS[Activity.LESSON].engagement + 0.3 * happenings([test], minutes), 0, 1),
         stages=np.zeros(len(minutes), np.int8),
         activities=activities,
         body_h=(10 + minutes / 60) % 24,
