@@ -98,7 +98,7 @@ def state_folder(options: argparse.Namespace) -> Iterator[Path]:
             folder.chmod(0o700)
             raise
         finally:
-            for path in [path for path in folder.iterdir() if path.name not in kept]:
+            for path in [path for path in folder.iterdir() if path.name not in kept or (path.is_dir() and not any(path.iterdir()))]:
                 shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # not empty: the logs
                 folder.rmdir()

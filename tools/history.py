@@ -73,7 +73,7 @@ class History:
         )
         if withheld:
             self._say(f"history: {withheld} of these items were withheld: nobody allows monitoring for their time")
-            self._say("for all sixty days: remove the state folder and start again")
+            self._say("for all sixty days: start with a new --state, and a new database where DATABASE_URL names one")
         return newest is None
 
     async def _summed_up(self, store: Store) -> None:

@@ -142,10 +142,10 @@ class Parts:
         return self._options.recording is None and not self._options.once
 
     async def _seed(self) -> dict[str, Any]:
+        # Whatever is shown first: a later start on the same database may bring the past, which has to be allowed.
+        begin = self.now() - DAYS - timedelta(days=1)
         command = ["seed", "--device", self._wearable["device"], "--json", "--zone", afternoon_zone(self.now())]
-        if not self._options.once:  # whatever is shown first: a later start may bring the past, which has to be allowed
-            begin = self.now() - DAYS - timedelta(days=1)
-            command += ["--from", f"{begin:%Y-%m-%dT%H:%M:%S%z}"]
+        command += ["--from", f"{begin:%Y-%m-%dT%H:%M:%S%z}"]
         if self._simulated:
             command += ["--importer", SOURCE]
         accounts: dict[str, Any] = json.loads(await self._run("zenmoon-cloud", *command))

@@ -3,11 +3,14 @@
 import argparse
 import socket
 import tempfile
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from demo import state_folder
+from history import DAYS
 from machine import Unavailable, free_port, require_free
+from parts import Parts
 from supervisor import ServiceFailed
 
 ONCE = argparse.Namespace(once=True)
@@ -42,3 +45,35 @@ def test_nothing_stays_of_a_run_without_a_failure(tmp_path: Path, monkeypatch: p
     with state_folder(ONCE) as folder:
         (folder / "logs").mkdir()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_before_anything_was_logged_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def failing() -> None:
+        with state_folder(ONCE) as folder:
+            (folder / "logs").mkdir()
+            raise Unavailable("port 8420 cannot be used")
+
+    with pytest.raises(Unavailable):
+        failing()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("once", "recording"), [(True, None), (False, Path("S05")), (False, None)])
+async def test_whatever_is_shown_first_the_past_may_be_brought_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, once: bool, recording: Path | None
+) -> None:
+    monkeypatch.setenv("ZENMOON_MICROPYTHON", "/bin/false")
+    asked: list[str] = []
+
+    async def run(_: Parts, *command: str) -> str:
+        asked.extend(command)
+        return "{}"
+
+    monkeypatch.setattr(Parts, "_run", run)
+    options = argparse.Namespace(once=once, recording=recording, port=0, speed=1.0)
+    parts = Parts(tmp_path, options, tmp_path / "replay.bin", lambda _: None)
+    await parts._seed()
+    assert datetime.fromisoformat(asked[asked.index("--from") + 1]) <= parts.now() - DAYS
+    assert ("--importer" in asked) == (not once and recording is None)
