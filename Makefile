@@ -26,7 +26,7 @@ replay-all:
 
 bench:
 	@$(PYTHON) tools/setup.py test
-	@$(V)/python tools/bench.py $(ARGS)
+	@$(V)/python tools/page_speed.py --json docs/evaluation/page_speed.json $(ARGS)
 
 pictures:
 	@$(PYTHON) tools/setup.py test

@@ -44,7 +44,7 @@ export class Recommendation {
   show(recommendation) {
     const shown = this.#shown;
     if (recommendation.recommendation_id === null) {
-      if (shown === null) this.#fields.said.textContent = recommendation.reason;
+      this.#withhold(recommendation.reason);
       return;
     }
     const same = shown?.recommendation_id === recommendation.recommendation_id;
@@ -63,13 +63,23 @@ export class Recommendation {
     this.#fields.activity.textContent = activity === null ? "" : `${activity.name}, ${activity.minutes} minutes`;
     const time = clockWords(Date.parse(at) / 1000, this.#child.zone, true);
     this.#fields.given.textContent = `${activity === null ? "As of" : "Suggested at"} ${time}.`;
-    this.#fields.thumbs.hidden = activity === null;
+    // Leaving a moment alone is a choice like the others; silence for want of a reading is none.
+    this.#fields.thumbs.hidden = !chosen(this.#shown);
+    this.#fields.question.textContent = activity === null ? "Was that right?" : "Did it help?";
     this.#fields.helped.setAttribute("aria-pressed", String(helpful === true));
     this.#fields["not-helped"].setAttribute("aria-pressed", String(helpful === false));
     const reasons = reasonWords(this.#shown);
     this.#fields.why.hidden = reasons.length === 0;
     this.#fields.reasons.replaceChildren(...reasons.map((text) => make("li", text)));
   };
+
+  /** Nothing has been suggested, or nothing may be any more. */
+  #withhold(reason) {
+    this.#shown = null;
+    this.#fields.said.textContent = reason;
+    for (const name of ["activity", "given", "thanks"]) this.#fields[name].textContent = "";
+    for (const name of ["thumbs", "why"]) this.#fields[name].hidden = true;
+  }
 
   async #ask() {
     this.#fields.ask.disabled = true;
@@ -114,6 +124,11 @@ export class Recommendation {
   #fail(error) {
     this.#fields.failure.textContent = failureWords(error);
   }
+}
+
+/** Whether there was something to choose. */
+function chosen({ activity, receipt }) {
+  return activity !== null || (receipt?.propensity ?? 1) < 1;
 }
 
 /** Why it was suggested: the service's own sentence, the facts behind it, and the part of chance. */
