@@ -133,6 +133,15 @@ async def test_a_suggestion_says_what_why_and_on_which_facts(allowed, wear):
         assert activity.name in made["recommendation"]
 
 
+async def test_a_suggestion_looks_back_as_far_as_the_alarm_does(allowed, wear):
+    (await allowed.client.put(f"/api/children/{allowed.child_id}/alarm", json={"minutes": 3})).raise_for_status()
+    wear(allowed, AFTERNOON - timedelta(minutes=4), 0.1)
+    wear(allowed, AFTERNOON, 0.9, seconds=180)
+    said = (await ask(allowed))["recommendation"]
+    assert "Over the last 3 minutes" in said
+    assert "was 90 of 100; it has reached 75" in said
+
+
 async def test_what_was_decided_can_be_made_again_from_its_log(allowed, wear, hands, database):
     numbers = []
     for minutes in range(0, 60, 5):

@@ -21,6 +21,7 @@ FEATURES = st.builds(
     strain_age_s=st.floats(0, 700),
     threshold=st.floats(0.6, 0.9),
     minutes_above=st.integers(0, 10),
+    window_minutes=st.integers(2, 10),
     hour=st.integers(0, 23),
     minute=st.integers(0, 59),
     weekday=st.integers(0, 6),

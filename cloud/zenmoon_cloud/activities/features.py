@@ -12,10 +12,11 @@ class Features:
     Attributes:
         allowed: Whether a guardian has consented to suggestions. If not, the other fields keep their defaults.
         asked: Whether somebody asked for a suggestion; else it is due by the clock.
-        strain: Mean strain of the last ten minutes, 0-1; None without a usable record.
+        strain: Mean strain of the last `window_minutes`, 0-1; None without a usable record.
         strain_age_s: Seconds since the newest record with a strain.
         threshold: Strain from which on the child's alarm counts, 0-1.
-        minutes_above: Of the last ten minutes, those whose mean strain was above the threshold.
+        minutes_above: Of the last `window_minutes`, those whose mean strain was above the threshold.
+        window_minutes: How far back strain is looked at: as far as the child's alarm does, ten minutes at most.
         hour: Local, 0-23.
         minute: Local, 0-59.
         weekday: Local, Monday 0 to Sunday 6.
@@ -31,6 +32,7 @@ class Features:
     strain_age_s: float | None = None
     threshold: float = 0.75
     minutes_above: int = 0
+    window_minutes: int = 10
     hour: int = 0
     minute: int = 0
     weekday: int = 0

@@ -117,7 +117,7 @@ def is_short_night(features: Features) -> bool:
 
 
 def level(features: Features) -> Level:
-    """How the strain of the last ten minutes stands to the child's own threshold."""
+    """How the strain of the last minutes stands to the child's own threshold."""
     strain = features.strain or 0.0
     if strain >= features.threshold:
         return "raised"

@@ -6,11 +6,11 @@ from typing import NamedTuple
 from uuid import UUID
 
 from zenmoon_cloud.database.pool import Connection
-from zenmoon_cloud.recommendations.store import ALLOWED, FIND_CHILD, LAST_NIGHT, NO_SCHOOL, STRAIN, THRESHOLD_OF
+from zenmoon_cloud.recommendations.store import ALLOWED, FIND_CHILD, LAST_NIGHT, LIMIT_OF, NO_SCHOOL, STRAIN
 
 ROLE = "worker"
 
-__all__ = ["FIND_CHILD", "LAST_NIGHT", "NO_SCHOOL", "ROLE", "STRAIN", "THRESHOLD_OF", "Candidate", "candidates"]
+__all__ = ["FIND_CHILD", "LAST_NIGHT", "LIMIT_OF", "NO_SCHOOL", "ROLE", "STRAIN", "Candidate", "candidates"]
 
 WORN = timedelta(minutes=15)
 """A child without a record for this long is not wearing its band, or its phone is away."""

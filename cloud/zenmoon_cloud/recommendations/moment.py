@@ -27,15 +27,16 @@ async def gather(connection: Connection, child: Child, at: datetime, *, asked: b
     if not child.allowed:
         return Features(allowed=False, asked=asked)
     local = at.astimezone(ZoneInfo(child.zone))
-    threshold = await store.threshold_of(connection, child)
-    strain = await store.strain_of(connection, child, at, threshold)
+    limit = await store.limit_of(connection, child)
+    strain = await store.strain_of(connection, child, at, limit)
     chosen = await decisions.recent(connection, child.family_id, child.id, slot="activity", since=at - DAY, until=at)
     return Features(
         allowed=True,
         asked=asked,
         strain=strain.mean,
         strain_age_s=(at - strain.newest).total_seconds() if strain.newest else None,
-        threshold=threshold,
+        threshold=limit.threshold,
+        window_minutes=limit.window,
         minutes_above=strain.minutes_above,
         hour=local.hour,
         minute=local.minute,

@@ -75,8 +75,9 @@ def _facts(at: datetime, features: Features, choice: Choice) -> list[dict[str, A
     strain = features.strain or 0.0
     found: list[dict[str, Any]] = [
         {
-            "kind": "observation", "metric": "strain", "value": strain, "unit": "0-1", "minutes": 10, "at": iso(at),
-            "shown": f"{hundredths(strain)} of 100 over 10 minutes",
+            "kind": "observation", "metric": "strain", "value": strain, "unit": "0-1", "minutes": features.window_minutes,
+            "at": iso(at),
+            "shown": f"{hundredths(strain)} of 100 over {features.window_minutes} minutes",
         },
         {
             "kind": "limit", "metric": "strain", "value": features.threshold, "unit": "0-1",
@@ -95,8 +96,11 @@ def _facts(at: datetime, features: Features, choice: Choice) -> list[dict[str, A
 
 
 def hundredths(strain: float) -> int:
-    """Strain as the page writes it, 0 to 100; cut off, so that what is below a limit is never shown as the limit."""
-    return math.floor(100 * strain + 1e-9)
+    """Strain as the page writes it, 0 to 100; cut off, so that what is below a limit is never shown as the limit.
+
+    Records hold strain in four bytes: 0.9 comes back a hair below.
+    """
+    return math.floor(100 * strain + 1e-5)
 
 
 def _compose(name: str, facts: list[dict[str, Any]], features: Features, choice: Choice) -> tuple[str, str]:

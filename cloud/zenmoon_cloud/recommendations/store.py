@@ -6,11 +6,12 @@ from uuid import UUID
 
 from zenmoon_cloud.database.pool import Connection
 
-WINDOW = timedelta(minutes=10)
-"""Over which strain is averaged."""
+SHORTEST, LONGEST = 2, 10
+"""Minutes over which strain is averaged: as many as the child's alarm asks for, so that an alarm and a suggestion do not contradict
+each other; fewer than two are noise, and more than ten are no longer now."""
 
-THRESHOLD = 0.75
-"""Of a child without an alarm rule of its own: the rule's default."""
+THRESHOLD, MINUTES = 0.75, 10
+"""Of a child without an alarm rule of its own: the rule's defaults."""
 
 # The consent that is in force at event time, as ingest asks for it.
 ALLOWED = """COALESCE((
@@ -23,8 +24,8 @@ FIND_CHILD = f"""
 SELECT family_id, id, display_name, birth_year, zone, {ALLOWED} AS allowed FROM children WHERE id = %(child_id)s
 """  # noqa: S608 - a text of our own
 
-THRESHOLD_OF = """
-SELECT threshold FROM alert_rules WHERE family_id = %(family_id)s AND child_id = %(child_id)s AND rule = 'strain'
+LIMIT_OF = """
+SELECT threshold, minutes FROM alert_rules WHERE family_id = %(family_id)s AND child_id = %(child_id)s AND rule = 'strain'
 """
 STRAIN = """
 WITH minutes AS (
@@ -75,8 +76,20 @@ class Child(NamedTuple):
     allowed: bool
 
 
+class Limit(NamedTuple):
+    """From when on the child's alarm counts.
+
+    Attributes:
+        threshold: Strain, 0-1.
+        window: Over which strain is averaged, in minutes.
+    """
+
+    threshold: float
+    window: int
+
+
 class Strain(NamedTuple):
-    """What the wristband said over `WINDOW`.
+    """What the wristband said in the minutes before a moment.
 
     Attributes:
         mean: Mean strain of the records that have one, 0-1; None without any.
@@ -95,15 +108,18 @@ async def find_child(connection: Connection, child_id: str, at: datetime) -> Chi
     return Child(**row) if row else None
 
 
-async def threshold_of(connection: Connection, child: Child) -> float:
-    """The strain from which on the child's alarm counts."""
-    row = await (await connection.execute(THRESHOLD_OF, {"family_id": child.family_id, "child_id": child.id})).fetchone()
-    return THRESHOLD if row is None or row["threshold"] is None else float(row["threshold"])
+async def limit_of(connection: Connection, child: Child) -> Limit:
+    """What the child's alarm counts by."""
+    row = await (await connection.execute(LIMIT_OF, {"family_id": child.family_id, "child_id": child.id})).fetchone()
+    threshold = THRESHOLD if row is None or row["threshold"] is None else float(row["threshold"])
+    minutes = MINUTES if row is None or row["minutes"] is None else int(row["minutes"])
+    return Limit(threshold, min(max(minutes, SHORTEST), LONGEST))
 
 
-async def strain_of(connection: Connection, child: Child, at: datetime, threshold: float) -> Strain:
-    """The child's strain over the `WINDOW` before `at`."""
-    values = {"family_id": child.family_id, "child_id": child.id, "at": at, "since": at - WINDOW, "threshold": threshold}
+async def strain_of(connection: Connection, child: Child, at: datetime, limit: Limit) -> Strain:
+    """The child's strain over the window before `at`."""
+    since = at - timedelta(minutes=limit.window)
+    values = {"family_id": child.family_id, "child_id": child.id, "at": at, "since": since, "threshold": limit.threshold}
     row = await (await connection.execute(STRAIN, values)).fetchone()
     assert row is not None
     return Strain(row["strain"], row["newest"], row["minutes_above"])
