@@ -22,6 +22,7 @@ DAYS = timedelta(days=60)
 OVERLAP = timedelta(days=1)
 LATELY = timedelta(minutes=5)  # a demo that was off no longer has nothing to catch up with
 BATCH = 4000  # items: about two megabytes
+TOLD_EVERY = 4  # batches: about twelve days
 SUMMED_WITHIN_S = 120.0  # the first start sums up sixty days
 LOOK_EVERY_S = 0.2
 BACK_WITHIN_S = 60.0  # a service that has ended is started again
@@ -61,11 +62,11 @@ class History:
         begin = max(end - DAYS, brought - OVERLAP) if brought else end - DAYS
         started, sent, withheld = time.monotonic(), 0, 0
         async with httpx.AsyncClient(base_url=address, trust_env=False, timeout=60) as client:
-            for items in _batches(history(self._child, begin, end, source_of(self._child))):
+            for number, items in enumerate(_batches(history(self._child, begin, end, source_of(self._child)))):
+                if number % TOLD_EVERY == 0:
+                    self._say(f"history of the simulated child: {items[0]['ts'][:10]} …")
                 withheld += await _deliver(client, accounts["gateway"], items)
                 sent += len(items)
-                last = items[-1]["ts"][:10]
-                self._say(f"history of the simulated child: {sent} items, up to {last}")
         delivered = time.monotonic() - started
         await self._summed_up(store)
         self._say(
