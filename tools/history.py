@@ -40,7 +40,7 @@ class History:
         self._child, self._say = child, say
 
     async def bring(self, address: str, accounts: dict[str, Any], store: Store, now: datetime) -> bool:
-        """Delivers what is missing of the last sixty days and waits until it is summed up.
+        """Delivers what is missing of the last sixty days; of a new child it waits until they are summed up.
 
         Args:
             address: Of the service.
@@ -67,11 +67,11 @@ class History:
                     self._say(f"history of the simulated child: {items[0]['ts'][:10]} …")
                 withheld += await _deliver(client, accounts["gateway"], items)
                 sent += len(items)
-        delivered = time.monotonic() - started
-        await self._summed_up(store)
-        self._say(
-            f"history: {sent} items delivered in {delivered:.1f} s, summed up {time.monotonic() - started - delivered:.1f} s later"
-        )
+        self._say(f"history: {sent} items delivered in {time.monotonic() - started:.1f} s")
+        if newest is None:  # else there is something to see, and the worker sums up within seconds
+            started = time.monotonic()
+            await self._summed_up(store)
+            self._say(f"history: summed up {time.monotonic() - started:.1f} s later")
         if withheld:
             self._say(f"history: {withheld} of these items were withheld: nobody allows monitoring for their time")
             self._say("for all sixty days: start with a new --state, and a new database where DATABASE_URL names one")
