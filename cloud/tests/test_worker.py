@@ -257,6 +257,28 @@ async def test_its_own_jobs_go_on_however_long_its_heartbeat_was_held_up(
         assert left(superuser, "todo") == 1
 
 
+async def test_a_job_whose_end_was_never_written_does_not_hold_its_lock(
+    start: Start, jobs: Jobs, superuser: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "BEAT_S", 0.5)
+    await start(jobs.sharded())
+    await until(lambda: jobs.runs[0])
+    superuser.execute("SET search_path = queue")
+    lock = superuser.execute("SELECT lock FROM procrastinate_jobs WHERE lock LIKE '%% 0' LIMIT 1").fetchone()
+    while lock is None:
+        lock = superuser.execute("SELECT lock FROM procrastinate_jobs WHERE lock LIKE '%% 0' LIMIT 1").fetchone()
+        await asyncio.sleep(0.02)
+    superuser.execute("DELETE FROM procrastinate_jobs WHERE lock = %s", [lock[0]])
+    superuser.execute(
+        """INSERT INTO procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args, status, worker_id)
+           SELECT 'default', 'asked', %s, 'taken', '{"which": 0}', 'doing', id FROM procrastinate_workers""",
+        [lock[0]],
+    )
+    before = jobs.runs[0]
+    await until(lambda: jobs.runs[0] > before + 1)
+    assert left(superuser, "failed") == 1
+
+
 def cut(superuser: psycopg.Connection) -> None:
     superuser.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE 'zenmoon%' AND datname = current_database()"

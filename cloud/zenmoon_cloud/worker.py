@@ -14,11 +14,12 @@ from typing import Any
 import psycopg
 from procrastinate import Blueprint, JobContext
 from procrastinate.exceptions import ConnectorException
+from procrastinate.jobs import Job
 
 from zenmoon_cloud.alerts import jobs as alerts
 from zenmoon_cloud.database import Database
 from zenmoon_cloud.database.queue import Work
-from zenmoon_cloud.database.queue_app import DEAD_AFTER_S, begin_again, queue_of, require_schema
+from zenmoon_cloud.database.queue_app import DEAD_AFTER_S, begin_again, put_back, queue_of, require_schema, unfinished
 from zenmoon_cloud.database.roles import secret_of
 from zenmoon_cloud.errors import CloudError
 from zenmoon_cloud.recommendations import jobs as recommendations
@@ -110,6 +111,7 @@ class Worker:
         self._ready_file = ready_file
         self._listening = asyncio.Event()
         self._running: set[int | None] = set()
+        self._numbers: set[int | None] = set()
         self._names: set[int] = set()  # under which the queue has known this process
         self._queue = queue_of(self._url, secret=self._secret, blueprints=blueprints, listening=self._listening.set)
 
@@ -164,9 +166,15 @@ class Worker:
     async def _beat(self, database: Database) -> None:
         await self._listening.wait()
         logger.info("listening")
+        before: dict[int | None, Job] = {}
         while True:
             with contextlib.suppress(*UNAVAILABLE):  # the work itself stumbles over it
                 await begin_again(self._queue, database, self._running)
+                # A job ends and its end is written a moment later. If that moment lasts from one look to the next, the
+                # connection was cut in it, and the job would hold its lock for as long as this worker lives.
+                now = await unfinished(self._queue, self._numbers, self._running)
+                await put_back(self._queue, [job for number, job in now.items() if number in before])
+                before = now
                 if self._ready_file:
                     self._ready_file.touch()
             await asyncio.sleep(BEAT_S)
@@ -182,6 +190,7 @@ class Worker:
         line: dict[str, Any] = {"job": job.task_name, "number": job.id, "attempt": job.attempts + 1}
         line |= {name: job.task_kwargs[name] for name in ("shard",) if name in job.task_kwargs}
         self._running.add(job.id)
+        self._numbers.add(job.worker_id)
         if job.worker_id is not None:
             self._names.add(job.worker_id)
         if task := asyncio.current_task():

@@ -5,7 +5,7 @@ from typing import Any
 
 from procrastinate import App, Blueprint, JobContext, PsycopgConnector
 from procrastinate.connector import Notify
-from procrastinate.jobs import Status
+from procrastinate.jobs import Job, Status
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from zenmoon_cloud.database.pool import WAIT_S, Database
@@ -97,12 +97,33 @@ async def begin_again(queue: App, database: Database, running: Collection[int | 
         if not row or not row["mine"]:
             return
         for job in await queue.job_manager.get_stalled_jobs(seconds_since_heartbeat=DEAD_AFTER_S):
-            if job.id in running:
-                continue
-            if job.queueing_lock is None and job.attempts < (RETRY.max_attempts or 0):
-                await queue.job_manager.retry_job(job)
-            else:
-                await queue.job_manager.finish_job(job, status=Status.FAILED, delete_job=False)
+            if job.id not in running:
+                await _put_back(queue, job)
+
+
+async def unfinished(queue: App, workers: Collection[int | None], running: Collection[int | None]) -> dict[int | None, Job]:
+    """Return the jobs that the queue takes for running here and that are not: their end could not be written, or is being written.
+
+    Args:
+        queue: Opened.
+        workers: Numbers under which this process has worked.
+        running: Numbers of jobs that it works on.
+    """
+    begun = await queue.job_manager.list_jobs_async(status="doing")
+    return {job.id: job for job in begun if job.worker_id in workers and job.id not in running}
+
+
+async def put_back(queue: App, jobs: Iterable[Job]) -> None:
+    """Let jobs whose end was never written begin again, so that their locks are free."""
+    for job in jobs:
+        await _put_back(queue, job)
+
+
+async def _put_back(queue: App, job: Job) -> None:
+    if job.queueing_lock is None and job.attempts < (RETRY.max_attempts or 0):
+        await queue.job_manager.retry_job(job)
+    else:
+        await queue.job_manager.finish_job(job, status=Status.FAILED, delete_job=False)
 
 
 def _housekeeping() -> Blueprint:
