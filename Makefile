@@ -13,7 +13,7 @@ demo:
 
 test:
 	@$(PYTHON) tools/setup.py test
-	@$(V)/python tools/timed.py "tests" $(V)/python -m pytest -m "not soak" $(ARGS)
+	@$(V)/python tools/timed.py "tests" $(V)/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m "not soak" $(ARGS)
 
 soak:
 	@$(PYTHON) tools/setup.py test
