@@ -1,42 +1,18 @@
 """A series by minute, hour and local day: what a parent sees adds up, over clock changes and journeys, and says what is missing."""
 
-import time
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
-from itertools import count, pairwise
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
+from recomputed import BOOTS, DEVICE, HOUR, PRESENT
 from zenmoon_cloud.series import levels, store
 from zenmoon_cloud.series.levels import fitting
 from zenmoon_cloud.series.rollup import roll
 from zenmoon_edge.importing import METRICS, Source
 
-PRESENT = datetime(2026, 11, 20, 12, tzinfo=UTC)
-HOUR = datetime(2026, 11, 19, 10, tzinfo=UTC)
-DEVICE = "a1b2c3d4e5f60718"
-BOOTS = count(1)
 SIXTY = timedelta(days=60)
-
-
-@pytest.fixture
-def present():
-    """The service's present; a test may choose another."""
-    return PRESENT
-
-
-@pytest.fixture
-def settings(settings, present):
-    utc_ms, monotonic_us = int(present.timestamp() * 1000), time.monotonic_ns() // 1000
-    return settings.model_copy(update={"clock": f"{utc_ms}:{monotonic_us}:1"})
-
-
-@pytest.fixture
-async def family(make_family, superuser):
-    """A family that agreed long ago."""
-    made = await make_family(begin="2025-01-01T00:00:00Z")
-    superuser.execute("UPDATE consents SET at = '2025-01-01T00:00:00Z'")
-    return made
 
 
 @pytest.fixture
