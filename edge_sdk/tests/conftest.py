@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))  # what several tests share: random_models, kernel_library, …
 ROOT = Path(__file__).resolve().parents[2]
 EDGE_SDK = ROOT / "edge_sdk"
 RADIO = EDGE_SDK / "zenmoon_edge" / "virtual" / "radio"

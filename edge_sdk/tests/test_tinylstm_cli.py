@@ -1,19 +1,48 @@
 """Every engine gives the integers of TensorFlow Lite Micro, and the command says what it cannot do."""
 
+import hashlib
 import importlib.util
 import json
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import zenmoon_edge.models
-from zenmoon_edge import tinylstm
+from zenmoon_edge import native
+from zenmoon_edge.core.flashed import flashed
+from zenmoon_edge.core.tinylstm import TinyLSTM
+from zenmoon_edge.tinylstm import engines, quantise
+from zenmoon_edge.tinylstm.__main__ import main
 
-MODEL = Path(zenmoon_edge.models.__file__).with_name("wearable.tflite")
-CARD = MODEL.with_suffix(".json")
+sys.path.insert(0, str(Path(__file__).parent))  # reshaped.py
+
+MODEL = Path(__file__).parent / "portable" / "small.tflite"  # no training changes it
+SHIPPED = sorted(Path(zenmoon_edge.models.__file__).parent.glob("*.tflite"))
+NATIVE = Path(__file__).resolve().parents[2] / ".toolchain" / "native"
+BUILD = "python tools/toolchain.py"
 
 needs_tflm = pytest.mark.skipif(importlib.util.find_spec("tflite_micro") is None, reason="needs tflite-micro")
-needs_micropython = pytest.mark.skipif(tinylstm.micropython() is None, reason="needs MicroPython: python tools/toolchain.py")
+ENGINES = [
+    pytest.param("native", marks=pytest.mark.skipif(native.kernel() is None, reason=f"needs the kernel: {BUILD}")),
+    "portable",
+    pytest.param("micropython", marks=pytest.mark.skipif(engines.micropython() is None, reason=f"needs MicroPython: {BUILD}")),
+    pytest.param(
+        "micropython-native",
+        marks=pytest.mark.skipif(
+            engines.micropython() is None or not (NATIVE / "x64" / "_tinylstm.mpy").is_file(),
+            reason=f"needs MicroPython and the native module for x64: {BUILD}",
+        ),
+    ),
+    pytest.param(
+        "wasm",
+        marks=pytest.mark.skipif(
+            shutil.which("node") is None or not (NATIVE / "tinylstm.wasm").is_file(),
+            reason=f"needs Node and the WebAssembly kernel (clang): {BUILD}",
+        ),
+    ),
+]
 
 
 def steps(kind: str, n: int = 400) -> np.ndarray:
@@ -25,49 +54,159 @@ def steps(kind: str, n: int = 400) -> np.ndarray:
     return np.clip(random.normal(0, 25, (n, 8)), -128, 127).astype(np.int8)
 
 
-def run(tmp_path: Path, engine: str, values: np.ndarray, model: Path = MODEL) -> np.ndarray:
+def run(tmp_path: Path, engine: str | None, values: np.ndarray, model: Path = MODEL) -> np.ndarray:
     source, target = tmp_path / "in.npy", tmp_path / "out.npy"
     np.save(source, values)
-    assert tinylstm.main(["run", str(model), "--input", str(source), "--output", str(target), "--engine", engine]) == 0
+    chosen = ["--engine", engine] if engine else []
+    assert main(["run", str(model), "--input", str(source), "--output", str(target), *chosen]) == 0
     return np.load(target)
+
+
+def written(tmp_path: Path, model: bytes) -> Path:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(model)
+    return path
 
 
 @needs_tflm
 @pytest.mark.parametrize("kind", ["ordinary", "wide", "saturating"])
-def test_the_portable_engine_gives_tflms_integers(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_engine_gives_tflms_integers(tmp_path: Path, engine: str, kind: str) -> None:
     values = steps(kind)
     expected = run(tmp_path, "tflm", values)
     assert expected.shape == (400, 3)
     assert expected.dtype == np.int8
     if kind == "ordinary":
         assert len(np.unique(expected, axis=0)) > 300, "a vector that saturates hides the state"
-    np.testing.assert_array_equal(run(tmp_path, "portable", values), expected)
+    np.testing.assert_array_equal(run(tmp_path, engine, values), expected)
 
 
 @needs_tflm
-def test_a_reset_starts_both_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", [*ENGINES, "tflm"])
+def test_each_run_starts_from_a_reset(tmp_path: Path, engine: str) -> None:
     values = np.concatenate([steps("wide", 50), steps("wide", 50)])
-    whole = run(tmp_path, "portable", values)
+    whole = run(tmp_path, engine, values)
     assert (whole[:50] != whole[50:]).any(), "state carries over within a run"
-    np.testing.assert_array_equal(run(tmp_path, "portable", values[50:]), whole[:50])
-    np.testing.assert_array_equal(run(tmp_path, "tflm", values[50:]), whole[:50])
+    np.testing.assert_array_equal(run(tmp_path, engine, values[50:]), whole[:50])
 
 
-@needs_micropython
-def test_micropython_gives_the_same_integers(tmp_path: Path) -> None:
-    values = steps("wide")
-    np.testing.assert_array_equal(run(tmp_path, "micropython", values), run(tmp_path, "portable", values))
+@needs_tflm
+@pytest.mark.parametrize("engine", [*ENGINES, "tflm"])
+def test_a_file_of_five_steps_takes_steps_in_fives(tmp_path: Path, engine: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from reshaped import window
+
+    model = written(tmp_path, window(MODEL.read_bytes(), 5))
+    values = steps("ordinary", 40)
+    result = run(tmp_path, engine, values, model)
+    # The heads look at the last step of each window.
+    np.testing.assert_array_equal(result, run(tmp_path, "portable", values)[4::5])
+    np.save(tmp_path / "in.npy", values[:38])
+    assert main(["run", str(model), "--input", str(tmp_path / "in.npy"), "--output", str(tmp_path / "out.npy")]) == 2
+    assert "a multiple of 5" in capsys.readouterr().err
+
+
+@needs_tflm
+@pytest.mark.parametrize("engine", [*ENGINES, "tflm"])
+@pytest.mark.parametrize("kind", ["int8", "float32"])
+def test_a_file_with_float32_borders_gives_the_integers_inside(tmp_path: Path, engine: str, kind: str) -> None:
+    from reshaped import float_borders
+
+    values = steps("ordinary", 60)
+    inside = TinyLSTM(MODEL.read_bytes(), "portable").input
+    given = values if kind == "int8" else np.array([inside.dequantise(row) for row in values.tolist()], np.float32)
+    result = run(tmp_path, engine, given, written(tmp_path, float_borders(MODEL.read_bytes())))
+    assert result.dtype == np.int8
+    np.testing.assert_array_equal(result, run(tmp_path, "portable", values))
+
+
+@needs_tflm
+@pytest.mark.parametrize("name", ["microlite", "ml"])
+def test_a_flashed_tflm_takes_a_file_with_float32_borders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The fakes of the portable suite, with real numbers at the borders as the modules hand them over."""
+    import array
+
+    import test_runner as fakes  # edge_sdk/tests/portable
+    from reshaped import float_borders
+
+    class Interpreter(fakes.FakeInterpreter):
+        def getInputTensor(self, index: int) -> object:
+            border = self._graph.borders.input
+            taken = self._input
+
+            class Real:
+                def setValue(self, index: int, value: float) -> None:
+                    assert isinstance(value, float)
+                    taken[index] = border.quantise([value])[0]
+
+            return Real()
+
+        def getOutputTensor(self, index: int) -> object:
+            return fakes.FakeTensor(self._graph.borders.outputs[index].dequantise(self._outputs[index]))
+
+    class Model(fakes.FakeModel):
+        def predict(self, inputs: list) -> list:
+            borders = self._graph.borders
+            buffer = bytearray(4 * borders.input.size)
+            inputs[0](buffer, borders.shape, ord("f"))
+            self.taken = bytes(q & 255 for q in borders.input.quantise(array.array("f", bytes(buffer)).tolist()))
+            return super().predict([lambda memory, shape, kind: memory.__setitem__(slice(None), self.taken)])
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, name, fakes.Firmware(interpreter=Interpreter, Model=Model))
+    engine = flashed(float_borders(MODEL.read_bytes()))
+    assert engine is not None
+    assert engine.name == {"microlite": "microlite", "ml": "openmv"}[name]
+    reference = TinyLSTM(MODEL.read_bytes(), "portable")
+    for row in steps("ordinary", 20).tolist():
+        assert engine.step(row) == reference.step(row)
+
+
+@needs_tflm
+def test_float_input_is_quantised_as_tflm_does(tmp_path: Path) -> None:
+    """A file with float32 borders lets TFLM's own QUANTIZE do it."""
+    from reshaped import float_borders, load, save
+    from tflite_micro import runtime
+
+    tree = load(float_borders(MODEL.read_bytes()))
+    tree.subgraphs[0].tensors[0].quantization.scale = [1 / 32]  # exact, so that every quotient can be had
+    model = save(tree)
+    scale, zero = TinyLSTM(model).input_quantisation()
+    halves = (np.arange(-140, 140, dtype=np.float64) + 0.5) * scale
+    # Bits next to each other are floats next to each other: around every half, and 0.49999997 among the quotients.
+    near = [(halves.astype(np.float32).view(np.int32) + ulps).view(np.float32) for ulps in range(-4, 5)]
+    values = np.concatenate([*near, [1e7, -1e7, 0]]).astype(np.float32)
+    assert np.float32(0.49999997) in values / np.float32(scale)
+    interpreter = runtime.Interpreter.from_bytes(_only_the_input(model), arena_size=1 << 16)
+    expected = []
+    for chunk in np.resize(values, (-(-len(values) // 8), 8)):
+        interpreter.set_input(chunk.reshape(1, 1, 8), 0)
+        interpreter.invoke()
+        expected.append(interpreter.get_output(0).ravel())
+    given = quantise(TinyLSTM(model), np.resize(values, (len(expected), 8)))
+    np.testing.assert_array_equal(given, np.array(expected))
+    assert {-128, zero, 127} <= set(given.ravel().tolist())
+
+
+def _only_the_input(model: bytes) -> bytes:
+    """The graph cut off behind its first QUANTIZE."""
+    from reshaped import load, save
+
+    tree = load(model)
+    graph = tree.subgraphs[0]
+    graph.operators = graph.operators[:1]
+    graph.outputs = graph.operators[0].outputs
+    return save(tree)
 
 
 def test_float_input_is_rounded_half_away_from_zero_and_clamped(tmp_path: Path) -> None:
-    model = tinylstm.TinyLSTM(MODEL.read_bytes())
+    model = TinyLSTM(MODEL.read_bytes())
     scale, zero = model.input_quantisation()
     wanted = np.array([[-1000, -3, -2, -1, 0, 1, 2, 1000]])
     floats = (wanted * np.float32(scale)).astype(np.float32)
-    np.testing.assert_array_equal(tinylstm.quantise(model, floats), np.clip(wanted + zero, -128, 127))
+    np.testing.assert_array_equal(quantise(model, floats), np.clip(wanted + zero, -128, 127))
     halves = np.array([[0.49, 0.51, -0.49, -0.51, 1.49, 1.51, -1.49, -1.51]], np.float32) * np.float32(scale)
-    np.testing.assert_array_equal(tinylstm.quantise(model, halves), np.array([[0, 1, 0, -1, 1, 2, -1, -2]]) + zero)
-    assert run(tmp_path, "portable", floats).shape == (1, 3)
+    np.testing.assert_array_equal(quantise(model, halves), np.array([[0, 1, 0, -1, 1, 2, -1, -2]]) + zero)
+    assert run(tmp_path, None, floats).shape == (1, 3)
 
 
 @pytest.mark.parametrize(
@@ -78,49 +217,114 @@ def test_float_input_is_rounded_half_away_from_zero_and_clamped(tmp_path: Path) 
 def test_other_inputs_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], values: np.ndarray) -> None:
     np.save(tmp_path / "in.npy", values)
     arguments = ["run", str(MODEL), "--input", str(tmp_path / "in.npy"), "--output", str(tmp_path / "out.npy")]
-    assert tinylstm.main(arguments) == 2
+    assert main(arguments) == 2
     assert capsys.readouterr().err
 
 
-def test_a_file_that_is_no_model_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "not.tflite"
-    path.write_bytes(b"hello, this is no model")
-    assert tinylstm.main(["verify", str(path)]) == 2
-    assert "identifier" in capsys.readouterr().err
+@pytest.mark.parametrize("command", ["verify", "inspect"])
+def test_a_file_that_is_no_model_is_refused_with_the_next_action(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    path = written(tmp_path, b"hello, this is no model")
+    assert main([command, str(path)]) == 2
+    said = capsys.readouterr().err
+    assert "identifier" in said
+    assert "Next: give a .tflite file" in said
+    assert main([command, str(tmp_path / "nowhere.tflite")]) == 2
+    assert "nowhere.tflite cannot be read" in capsys.readouterr().err
 
 
 def test_an_absent_engine_exits_2_and_names_the_command(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tinylstm, "micropython", lambda: None)
     np.save(tmp_path / "in.npy", steps("wide", 2))
-    arguments = ["run", str(MODEL), "--input", str(tmp_path / "in.npy"), "--output", str(tmp_path / "out.npy")]
-    assert tinylstm.main([*arguments, "--engine", "micropython"]) == 2
-    assert "tools/toolchain.py" in capsys.readouterr().err
+    arguments = ["run", str(MODEL), "--input", str(tmp_path / "in.npy"), "--output", str(tmp_path / "out.npy"), "--engine"]
+    monkeypatch.setattr(engines, "_TOOLCHAIN", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("ZENMOON_MICROPYTHON", raising=False)
+    monkeypatch.setenv("ZENMOON_TINYLSTM_LIBRARY", "")
+    for engine, command in {
+        "native": "zenmoon_edge.tinylstm build",
+        "micropython": "tools/toolchain.py",
+        "micropython-native": "tools/toolchain.py",
+        "wasm": "tools/toolchain.py",
+    }.items():
+        assert main([*arguments, engine]) == 2
+        assert command in capsys.readouterr().err
 
 
 def test_verify_reports_every_engine(capsys: pytest.CaptureFixture[str]) -> None:
-    assert tinylstm.main(["verify", str(MODEL)]) == 0
+    assert main(["verify", str(MODEL)]) == 0
     report = capsys.readouterr().out
-    assert all(engine in report for engine in tinylstm.ENGINES)
+    assert all(engine in report for engine in engines.ENGINES)
     assert "differ" not in report
 
 
 def test_verify_fails_when_an_engine_differs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def off_by_one(model: bytes, calls: np.ndarray) -> np.ndarray:
-        return (tinylstm.run_portable(model, calls).astype(int) + (np.arange(len(calls)) == 7)[:, None]).astype(np.int8)
+        return (engines.run_portable(model, calls).astype(int) + (np.arange(len(calls)) == 7)[:, None]).astype(np.int8)
 
-    monkeypatch.setitem(tinylstm.ENGINES, "micropython", off_by_one)
-    assert tinylstm.main(["verify", str(MODEL)]) == 1
-    assert "1 of 400 calls differ" in capsys.readouterr().out
+    monkeypatch.setitem(engines.ENGINES, "micropython", off_by_one)
+    assert main(["verify", str(MODEL)]) == 1
+    assert "1 calls differ" in capsys.readouterr().out
 
 
-def test_the_card_belongs_to_the_file_and_is_honest() -> None:
-    card = json.loads(CARD.read_text("utf-8"))
-    import hashlib
+def test_inspect_tells_what_is_in_a_file_and_what_it_costs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(MODEL), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["steps"], found["features"], found["outputs"], found["refused"]) == (1, 8, [1, 2], None)
+    lstm = next(operator for operator in found["operators"] if operator["name"] == "UNIDIRECTIONAL_SEQUENCE_LSTM")
+    assert lstm["macs"] == 4 * 16 * (8 + 16)
+    assert found["macs_per_step"] == lstm["macs"] + 16 * 3
+    hidden, cell = found["state"]
+    assert (hidden["type"], hidden["values"], cell["type"], cell["values"], cell["reset"]) == ("int8", 16, "int16", 16, 0)
+    assert found["file"]["bytes"] == MODEL.stat().st_size
+    assert found["metadata"]["zenmoon"] > 12
+    if (kernel := native.kernel()) is not None:
+        assert found["kernel"]["memory_bytes"] == kernel.size(MODEL.read_bytes())
+    assert main(["inspect", str(MODEL)]) == 0
+    shown = capsys.readouterr().out
+    assert all(operator["name"] in shown for operator in found["operators"])
+    assert all(tensor["name"] in shown for tensor in found["tensors"])
 
-    assert hashlib.sha256(MODEL.read_bytes()).hexdigest() == card["file"]["sha256"]
-    assert MODEL.stat().st_size <= 10_240
+
+@needs_tflm
+def test_inspect_shows_a_file_that_no_engine_runs_and_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from reshaped import without_operator
+
+    path = written(tmp_path, without_operator(MODEL.read_bytes(), "LOGISTIC"))
+    assert main(["inspect", str(path)]) == 0
+    assert "refused: operator: operator code 3" in capsys.readouterr().out
+    assert main(["verify", str(path)]) == 2
+    assert "docs/tinylstm.md" in capsys.readouterr().err
+
+
+@needs_tflm
+def test_macs_are_counted_per_step_in_a_window(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from reshaped import window
+
+    assert main(["inspect", str(written(tmp_path, window(MODEL.read_bytes(), 5))), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["operators"][0]["macs"] == 5 * 4 * 16 * (8 + 16)
+    assert found["macs_per_step"] == (found["operators"][0]["macs"] + 16 * 3) // 5
+
+
+@needs_tflm
+@pytest.mark.parametrize("model", SHIPPED, ids=lambda path: path.stem)
+def test_every_engine_runs_every_shipped_model_alike(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", str(model)]) == 0, capsys.readouterr()
+    assert "tflm                equal" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("model", SHIPPED, ids=lambda path: path.stem)
+def test_the_card_belongs_to_the_file(model: Path) -> None:
+    card = json.loads(model.with_suffix(".json").read_text("utf-8"))
+    assert hashlib.sha256(model.read_bytes()).hexdigest() == card["file"]["sha256"]
+    assert model.stat().st_size <= 8192
+
+
+def test_the_wearables_card_is_honest() -> None:
+    card = json.loads(Path(zenmoon_edge.models.__file__).with_name("wearable.json").read_text("utf-8"))
     assert not set(card["training"]) & set(card["held_out"])
     figures = card["held_out_figures"]
     assert {person["person"] for person in figures["per_person"]} == set(card["held_out"])

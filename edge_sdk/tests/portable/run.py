@@ -20,6 +20,7 @@ _HERE = (__file__.rsplit("/", 1)[0] if "/" in __file__ else ".") + "/"
 
 def main(chosen):
     sys.path[0:0] = [_HERE, _HERE + "../.."]
+    sys.path.append(_HERE + "../../../.toolchain/native/x64")  # the native kernel, where it has been built
     names = sorted([name for name in os.listdir(_HERE) if name.startswith("test_") and name.endswith(".py")])
     passed = failed = 0
     for name in names:

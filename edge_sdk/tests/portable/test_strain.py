@@ -34,12 +34,82 @@ def test_one_unusual_step_moves_strain_little():
     assert abs(strain.step(STRAINED)[0] - before) < 26  # a tenth of the range
 
 
-def test_a_sudden_change_is_an_anomaly_and_sameness_is_not():
+def usual(n, spread=0.15):
+    """n steps of a calm wearer, whose inputs move a little as a body's do."""
+    state = 1
+    for _ in range(n):
+        step = []
+        for value in CALM:
+            state = state * 1103515245 + 12345 & 0x7FFFFFFF  # a generator of one's own: MicroPython's is another one
+            step.append(value + spread * (state / 0x40000000 - 1))
+        yield step
+
+
+def test_a_sudden_change_is_an_anomaly_and_the_usual_is_not():
     strain = Strain(wearable())
-    same = run(strain, CALM, 60)[-1][1]
-    flipping = [strain.step(STRAINED if i % 2 else CALM) for i in range(20)][-1][1]
-    assert flipping > 230
-    assert same < 128
+    ordinary = [strain.step(step)[1] for step in usual(90)]
+    assert max(ordinary[30:]) < 230
+    flipping = [strain.step(STRAINED if i % 2 else CALM)[1] for i in range(20)][-1]
+    assert flipping > 250
+
+
+def test_a_flat_line_is_an_anomaly_although_nothing_is_easier_to_expect():
+    strain = Strain(wearable())
+    for step in usual(90):
+        strain.step(step)
+    frozen = [strain.step(CALM)[1] for _ in range(30)]
+    assert frozen[-1] > 242  # above 95 % of the training people's steps
+
+
+def test_a_channel_without_a_sensor_is_no_flat_line():
+    strain = Strain(wearable())
+    said = []
+    for step in usual(120):
+        step[0] = 0.0  # the features' word for an absent heart rate
+        said.append(strain.step(step)[1])
+    assert max(said[30:]) < 230
+
+
+def test_a_jump_of_the_heart_rate_on_a_swinging_wrist_is_hardly_taken_in():
+    strain = Strain(wearable())
+    for step in usual(60):
+        strain.step(step, 70.0)
+    before = strain.heart_rate_bpm()
+    swinging = list(STRAINED)
+    swinging[0], swinging[7] = 4.0, 4.0
+    for _ in range(5):
+        strain.step(swinging, 125.0)
+    assert abs(before - 70.0) < 0.5
+    assert strain.heart_rate_bpm() < 70.0 + 0.3 * 55.0
+
+
+def test_a_sound_heart_rate_is_followed():
+    strain = Strain(wearable())
+    rates = [70.0 + i / 10 for i in range(80)]
+    errors = []
+    for step, rate in zip(usual(80), rates):  # noqa: B905 - MicroPython
+        strain.step(step, rate)
+        errors.append(abs(strain.heart_rate_bpm() - rate))
+    assert sum(errors[20:]) / 60 < 1.0
+
+
+def test_without_a_measurement_the_heart_rate_is_held_and_a_reset_forgets_it():
+    strain = Strain(wearable())
+    assert strain.heart_rate_bpm() is None
+    strain.step(CALM)
+    assert strain.heart_rate_bpm() is None
+    strain.step(CALM, 71.5)
+    assert strain.heart_rate_bpm() == 71.5
+    strain.step(CALM, None)
+    assert strain.heart_rate_bpm() == 71.5
+    run(strain, None, 15)
+    assert strain.heart_rate_bpm() is None
+
+
+def test_the_heart_rate_does_not_touch_strain_and_anomaly():
+    with_rate, without = Strain(wearable()), Strain(wearable())
+    for i, step in enumerate(usual(40)):
+        assert with_rate.step(step, 60.0 + i) == without.step(step)
 
 
 def test_off_the_wrist_it_says_nothing_and_a_short_break_is_forgiven():
@@ -64,9 +134,10 @@ def test_a_model_without_calibration_is_refused():
         model[:at] + b"zenmoom" + model[at + 7 :],
         with_calibration(model, 0, 9),  # another version
         with_calibration(model, 3, 0),  # an expectation of one value
-        with_calibration(model, 7, 255),  # more quantiles than there are
-        with_calibration(with_calibration(model, 14, 0xC0), 15, 0x7F),  # the first quantile is NaN
-        with_calibration(with_calibration(model, 14, 0x80), 15, 0xFF),  # minus infinity, or NaN
+        with_calibration(model, 7, 255),  # more levels than there are
+        with_calibration(model, 12, 9),  # a gain where there is no output
+        with_calibration(with_calibration(model, 18, 0xC0), 19, 0x7F),  # the first level is NaN
+        with_calibration(with_calibration(model, 18, 0x80), 19, 0xFF),  # minus infinity, or NaN
     ):
         try:
             Strain(damaged)

@@ -12,6 +12,7 @@ from zenmoon_edge.core.fixed_point import (
     tanh_table,
 )
 from zenmoon_edge.core.lstm import sigmoid, tanh
+from zenmoon_edge.core.native import kernel
 from zenmoon_edge.core.strain import Strain
 from zenmoon_edge.core.tinylstm import ModelError, TinyLSTM
 
@@ -24,15 +25,9 @@ except ImportError:  # a board without special functions
         return (exp(2 * x) - 1) / (exp(2 * x) + 1)
 
 
-def folder():
-    """Where the shipped models lie: beside the package, wherever this suite runs."""
-    import zenmoon_edge.core.tinylstm as module
-
-    return module.__file__.rsplit("/", 2)[0] + "/models/"
-
-
-def wearable():
-    with open(folder() + "wearable.tflite", "rb") as file:
+def small():
+    """A model of 8 inputs, 16 units and two heads that no training changes."""
+    with open(__file__.rsplit("/", 1)[0] + "/small.tflite", "rb") as file:
         return file.read()
 
 
@@ -44,39 +39,46 @@ def noise(n, seed=1):
     return values
 
 
+def engines():
+    return ("portable", "native") if kernel() else ("portable",)
+
+
 def steps(model, n):
     return [model.step(noise(model.input_size, i + 1)) for i in range(n)]
 
 
-def test_the_shipped_model_has_eight_inputs_and_two_outputs():
-    model = TinyLSTM(wearable())
+def test_a_model_says_what_goes_in_and_comes_out():
+    model = TinyLSTM(small())
     assert (model.steps, model.input_size) == (1, 8)
     assert [output.size for output in model.outputs] == [1, 2]
 
 
 def test_state_carries_over_until_reset():
-    model = TinyLSTM(wearable())
-    x = noise(8)
-    first, second = model.step(x), model.step(x)
-    assert first != second
-    model.reset()
-    assert model.step(x) == first
+    for engine in engines():
+        model = TinyLSTM(small(), engine)
+        x = noise(8)
+        first, second = model.step(x), model.step(x)
+        assert first != second
+        model.reset()
+        assert model.step(x) == first
 
 
 def test_reset_equals_a_fresh_start():
-    used, fresh = TinyLSTM(wearable()), TinyLSTM(wearable())
-    steps(used, 30)
-    used.reset()
-    assert steps(used, 30) == steps(fresh, 30)
+    for engine in engines():
+        used, fresh = TinyLSTM(small(), engine), TinyLSTM(small(), engine)
+        steps(used, 30)
+        used.reset()
+        assert steps(used, 30) == steps(fresh, 30)
 
 
-def test_the_shipped_model_answers_as_recorded():
-    # Recorded from TFLM: the same integers on every interpreter and every board.
-    assert steps(TinyLSTM(wearable()), 6) == RECORDED
+def test_a_model_answers_as_recorded():
+    # Recorded from TFLM: the same integers on every engine, every interpreter and every board.
+    for engine in engines():
+        assert steps(TinyLSTM(small(), engine), 6) == RECORDED
 
 
 def test_a_step_of_another_length_is_refused():
-    model = TinyLSTM(wearable())
+    model = TinyLSTM(small())
     try:
         model.step([0] * 7)
     except ModelError as error:
@@ -86,54 +88,63 @@ def test_a_step_of_another_length_is_refused():
 
 
 def test_inputs_are_rounded_half_away_from_zero_and_clamped():
-    model = TinyLSTM(wearable())
+    model = TinyLSTM(small())
     scale, zero = model.input_quantisation()
     quantised = model.quantise([0.0, 2.5 * scale, -2.5 * scale, 1e30, -1e30, 2.4 * scale, -2.4 * scale, scale])
     assert quantised == [zero, zero + 3, zero - 3, 127, -128, zero + 2, zero - 2, zero + 1]
 
 
 def test_what_is_no_model_is_refused():
-    for data, reason in ((b"", "identifier"), (b"\0" * 100, "identifier"), (b"\xff\xff\xff\x7fTFL3", "truncated")):
-        try:
-            TinyLSTM(data)
-        except ModelError as error:
-            assert error.reason == reason
-        else:
-            raise AssertionError("accepted")
+    for engine in engines():
+        for data, reason in ((b"", "identifier"), (b"\0" * 100, "identifier"), (b"\xff\xff\xff\x7fTFL3", "truncated")):
+            try:
+                TinyLSTM(data, engine)
+            except ModelError as error:
+                assert error.reason == reason
+            else:
+                raise AssertionError("accepted")
 
 
 def test_a_cut_off_model_is_refused_at_every_length():
-    data = wearable()
+    data = small()
     refused = 0
     lengths = range(0, len(data) - 1, 41)
-    for length in lengths:
-        try:
-            TinyLSTM(data[:length])
-        except ModelError:
-            refused += 1
-    assert refused == len(lengths)
+    for engine in engines():
+        for length in lengths:
+            try:
+                TinyLSTM(data[:length], engine)
+            except ModelError:
+                refused += 1
+    assert refused == len(lengths) * len(engines())
 
 
 def test_a_damaged_model_is_refused_or_runs_and_does_nothing_else():
-    data = wearable()
+    data = small()
     outcomes = [0, 0]
     for i in range(300):
         damaged = bytearray(data)
         for j in range(3):
             at = (i * 7919 + j * 104729 + i * i * 31) % len(data)
             damaged[at] = (damaged[at] + 1 + i * 37 + j) & 255
-        try:
-            TinyLSTM(bytes(damaged)).step([0] * 8)
-            outcomes[0] += 1
-        except ModelError:
-            outcomes[1] += 1
+        said = [outcome(bytes(damaged), engine) for engine in engines()]
+        assert said[-1] == said[0], i
+        outcomes[isinstance(said[0], str)] += 1
     assert outcomes[1] > 20
     assert outcomes[0] > 20  # weights only
 
 
+def outcome(data, engine):
+    """What a damaged file gives: two steps' values, or the reason of its refusal."""
+    try:
+        model = TinyLSTM(data, engine)
+        return [model.step([0] * 8), model.step(noise(8))]
+    except ModelError as error:
+        return error.reason
+
+
 def test_numbers_of_a_model_pushed_to_their_limits_are_refused_or_run():
     # Offsets, counts, shapes and scales are 32-bit numbers on multiples of four.
-    data = wearable()
+    data = small()
     limits = (b"\0\0\0\0", b"\1\0\0\0", b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\0\0\1\0", b"\0\0\xc0\x7f")
     at = 1
     refused = 0
@@ -143,13 +154,20 @@ def test_numbers_of_a_model_pushed_to_their_limits_are_refused_or_run():
         damaged = data[:place] + limits[i % len(limits)] + data[place + 4 :]
         try:
             model = TinyLSTM(damaged)
-            model.dequantise(model.step(model.quantise([1.5] * model.input_size)))
+            reals = model.dequantise(model.step(model.quantise([1.5] * model.input_size)))
+            assert reals == twice(damaged)
             strain = Strain(damaged)
             for _ in range(3):
                 strain.step([1.5] * 8)
         except ModelError:
             refused += 1
     assert refused > 100
+
+
+def twice(data):
+    """The same step on the portable engine."""
+    model = TinyLSTM(data, "portable")
+    return model.dequantise(model.step(model.quantise([1.5] * model.input_size)))
 
 
 def test_gate_functions_are_close_to_the_real_ones():

@@ -31,8 +31,9 @@ INPUT_NAMES = (
     "motion",  # z of ln(motion in mg)
 )
 
-# raw integers of the wire's record; None = absent. `inputs` is a list of 8 floats, or None while not worn.
-Window = namedtuple("Window", "tick_ms heart_rate rmssd phasic eda temperature motion quality inputs")
+# raw integers of the wire's record; None = absent. `inputs` is a list of 8 floats, or None while not worn. `rate_bpm` is the mean
+# heart rate unrounded, None without a pulse.
+Window = namedtuple("Window", "tick_ms heart_rate rmssd phasic eda temperature motion quality inputs rate_bpm")
 
 # Worn: skin is warmer than a room and conducts. Over 26 Stress-Predict wearers 99.9 % of the seconds pass.
 _SKIN_C = (24.0, 42.0)
@@ -206,6 +207,7 @@ class Features:
             _raw(motion, 1, 0, 65534),
             quality,
             inputs,
+            rate if quality & CONTACT else None,
         )
 
     def _motion_deviation(self) -> "float | None":

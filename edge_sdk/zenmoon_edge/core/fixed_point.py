@@ -14,10 +14,11 @@ from array import array
 from zenmoon_edge.core.errors import EdgeError
 
 _ONE = 0x7FFFFFFF  # 1 in the format with no integer bits
+_LOWEST_SCALE, _HIGHEST_SCALE = (127 - 60) << 23, (127 + 60) << 23  # as a float's bits
 
 
 class ScaleError(EdgeError):
-    """A quantisation scale that is no positive number: `scale`."""
+    """A quantisation scale that is no positive number, or beyond what fixed-point arithmetic holds: `scale`."""
 
 
 # Where TFLM's table of sigmoid(i/24) stands one above the correctly rounded value; bit-exactness needs its slips too.
@@ -50,13 +51,11 @@ def rational(bits: int) -> "tuple[int, int]":
     """(mantissa, exponent) of a float's 32 bits: value = mantissa · 2^exponent.
 
     Raises:
-        ScaleError: zero, negative, infinite or no number.
+        ScaleError: no number from 2^−60 to below 2^60.
     """
-    exponent = bits >> 23 & 0xFF
-    mantissa = bits & 0x7FFFFF
-    if bits >> 31 or exponent == 255 or not (exponent or mantissa):
+    if not _LOWEST_SCALE <= bits < _HIGHEST_SCALE:
         raise ScaleError("scale", "scale bits 0x%08x" % bits)
-    return (mantissa | 0x800000, exponent - 150) if exponent else (mantissa, -149)
+    return (bits & 0x7FFFFF | 0x800000, (bits >> 23) - 150)
 
 
 def real(bits: int) -> float:
@@ -76,28 +75,61 @@ def product(a: "tuple[int, int]", b: "tuple[int, int]") -> "tuple[int, int]":
 
 
 def multiplier(a: "tuple[int, int]", divisor: "tuple[int, int]") -> "tuple[int, int]":
-    """(fixed, shift) with a / divisor ≈ fixed · 2^(shift − 31), fixed in [2^30, 2^31)."""
-    mantissa = (a[0] << 80) // divisor[0]
-    exponent = a[1] - divisor[1] - 80
-    bits = _bits(mantissa)
-    shift = bits + exponent
-    fixed = (mantissa >> (bits - 32)) + 1 >> 1
-    if fixed == 1 << 31:
-        fixed >>= 1
-        shift += 1
-    if shift < -31:
-        return 0, 0
+    """(fixed, shift) with a / divisor ≈ fixed · 2^(shift − 31), fixed in [2^30, 2^31).
+
+    Raises:
+        ScaleError: 2^30 and more, for which TFLM's left shift is not defined.
+    """
+    fixed, shift = quotient(a, divisor)
     if shift > 30:
-        return _ONE, 30
+        raise ScaleError("scale", "a multiplier of 2^%d" % shift)
     return fixed, shift
 
 
+def quotient(a: "tuple[int, int]", divisor: "tuple[int, int]") -> "tuple[int, int]":
+    """As `multiplier`, without its bound. TFLM's quotient is a double: rounded to 53 bits, half to even, and then to 31."""
+    mantissa = (a[0] << 80) // divisor[0]
+    exact = mantissa * divisor[0] == a[0] << 80
+    bits = _bits(mantissa)
+    drop = bits - 53
+    kept = mantissa >> drop
+    rest = mantissa - (kept << drop)
+    half = 1 << (drop - 1)
+    if rest > half or (rest == half and (kept & 1 or not exact)):
+        kept += 1
+    fixed = (kept + (1 << 21)) >> 22
+    shift = bits + a[1] - divisor[1] - 80
+    if fixed >> 31:
+        fixed >>= 1
+        shift += 1
+    return (fixed, shift) if shift >= -31 else (0, 0)
+
+
+def wrapped(value: int) -> int:
+    """value as 32 bits hold it: TFLM's left shifts and last additions wrap."""
+    return ((value + 0x80000000) & 0xFFFFFFFF) - 0x80000000
+
+
 def scaled(value: int, fixed: int, shift: int) -> int:
-    """value · fixed · 2^(shift − 31), rounded twice as the reference kernels do."""
+    """value · fixed · 2^(shift − 31), rounded twice as the reference kernels do; a shift to the left wraps."""
     if shift > 0:
-        return ((value << shift) * fixed + 0x40000000) >> 31
+        return (wrapped(value << shift) * fixed + 0x40000000) >> 31
     value = (value * fixed + 0x40000000) >> 31
     return rounded_shift(value, -shift)
+
+
+def folded(row: "tuple[int, ...]", bias: int, zero: int) -> int:
+    """The bias of a row of weights with its input's zero point folded in.
+
+    Raises:
+        ScaleError: `range`: their sum could leave 32 bits for some input.
+    """
+    total = sum(row)
+    positive = sum([w for w in row if w > 0])
+    bias -= zero * total
+    if bias + 127 * positive - 128 * (total - positive) > _ONE or bias - 128 * positive + 127 * (total - positive) < -_ONE - 1:
+        raise ScaleError("range", "a row whose sum can leave 32 bits")
+    return bias
 
 
 def rounded_shift(value: int, bits: int) -> int:
@@ -162,8 +194,8 @@ def softmax(values: "list[int]", fixed: int, shift: int, lowest_difference: int)
 def softmax_settings(input_scale: int, beta: int) -> "tuple[int, int, int]":
     """(fixed, shift, lowest difference) for `softmax` from the bits of input scale and beta."""
     mantissa, exponent = product(rational(beta), rational(input_scale))
-    fixed, shift = multiplier((mantissa, exponent + 26), (1, 0))
-    return fixed, shift, -((31 << 26) >> max(0, shift))
+    fixed, shift = _positive(mantissa, exponent + 26)  # five integer bits
+    return fixed, shift, -((31 << 26) >> shift) if shift < 31 else 0
 
 
 def exp_of_negative(value: int, integer_bits: int) -> int:
@@ -193,8 +225,15 @@ _EXPONENTIALS = (1672461947, 1302514674, 790015084, 290630308, 39332535, 720401,
 
 def _activation(input_scale: int) -> "tuple[int, int, int]":
     mantissa, exponent = rational(input_scale)
-    fixed, shift = multiplier((mantissa, exponent + 27), (1, 0))  # four integer bits
-    return fixed, shift, (15 << 27) >> max(0, shift)
+    fixed, shift = _positive(mantissa, exponent + 27)  # four integer bits
+    return fixed, shift, (15 << 27) >> shift if shift < 31 else 0
+
+
+def _positive(mantissa: int, exponent: int) -> "tuple[int, int]":
+    fixed, shift = quotient((mantissa, exponent), (1, 0))
+    if shift < 0 or not fixed:
+        raise ScaleError("scale", "an activation's scale is too small")
+    return fixed, shift
 
 
 def _times(a: int, b: int) -> int:

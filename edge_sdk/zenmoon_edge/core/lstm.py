@@ -4,39 +4,47 @@ Per step and unit: four gates, each the clamped sum of an input and a recurrent 
 interpolated table; cell state int16, hidden state int8. Both states carry over until `reset`.
 """
 
-from zenmoon_edge.core.fixed_point import GATE_TABLE, multiplier, power_of_two, product
+from zenmoon_edge.core.fixed_point import GATE_TABLE, folded, multiplier, power_of_two, product, wrapped
 from zenmoon_edge.core.tensor import Operator
 
 _GATE_SCALE = power_of_two(-12)
 _ACTIVATION_SCALE = power_of_two(-15)
 
 
-class Gate:
-    """One gate's weights, ready to multiply: rows of ints with zero points folded into the biases."""
+class Matrix:
+    """Weights of one gate for the input or for the hidden state, ready to multiply.
 
-    def __init__(  # noqa: PLR0917
-        self,
-        weights: "list[tuple[int, ...]]",
-        biases: "list[int]",
-        weight_scale: "tuple[int, int]",
-        recurrent: "list[tuple[int, ...]]",
-        recurrent_scale: "tuple[int, int]",
-        input_scale: "tuple[int, int]",
-        input_zero: int,
-        hidden_scale: "tuple[int, int]",
-        hidden_zero: int,
-    ) -> None:
-        self.weights = weights
-        self.recurrent = recurrent
-        self.biases = [b - input_zero * sum(row) for b, row in zip(biases, weights)]  # noqa: B905 - MicroPython
-        self.recurrent_biases = [-hidden_zero * sum(row) for row in recurrent]
-        self.fixed, self.shift = multiplier(product(input_scale, weight_scale), _GATE_SCALE)
-        self.recurrent_fixed, self.recurrent_shift = multiplier(product(hidden_scale, recurrent_scale), _GATE_SCALE)
+    Args:
+        rows: a row of weights a unit.
+        biases: a bias a unit; the zero point is folded in here.
+        scale: of weights and vector together.
+        zero: the vector's zero point.
+
+    Raises:
+        ScaleError: `scale` or `range`.
+    """
+
+    def __init__(self, rows: "list[tuple[int, ...]]", biases: "list[int]", scale: "tuple[int, int]", zero: int) -> None:
+        self.fixed, self.shift = multiplier(scale, _GATE_SCALE)
+        self.rows = rows
+        self.biases = [folded(row, bias, zero) for row, bias in zip(rows, biases)]  # noqa: B905 - MicroPython
+
+    def __call__(self, x: "list[int]") -> "list[int]":
+        """int16 in 1/4096, one a unit."""
+        return _rows(self.rows, self.biases, x, self.fixed, self.shift)
+
+
+class Gate:
+    """One gate: what the input and the hidden state give, together."""
+
+    def __init__(self, weights: Matrix, recurrent: Matrix) -> None:
+        self._weights = weights
+        self._recurrent = recurrent
 
     def __call__(self, x: "list[int]", hidden: "list[int]") -> "list[int]":
         """Pre-activations of all units, int16 in 1/4096."""
-        result = _rows(self.weights, self.biases, x, self.fixed, self.shift)
-        other = _rows(self.recurrent, self.recurrent_biases, hidden, self.recurrent_fixed, self.recurrent_shift)
+        result = self._weights(x)
+        other = self._recurrent(hidden)
         for i, value in enumerate(other):
             value += result[i]  # noqa: PLW2901
             result[i] = -32768 if value < -32768 else 32767 if value > 32767 else value
@@ -48,32 +56,35 @@ class LSTM(Operator):
 
     Args:
         gates: input, forget, cell and output gate.
-        steps: time steps per call.
+        features, units, steps: values a time step, of the state, time steps a call.
         hidden_scale, hidden_zero: quantisation of the hidden state (the output).
         cell_exponent: the cell state's scale is 2^cell_exponent.
-        cell_clip: bound of the cell state in its own integers; 0 = none.
+
+    Attributes:
+        clip: bound of the cell state in its own integers; 32768 and more: none.
     """
 
     def __init__(  # noqa: PLR0917
         self,
         gates: "list[Gate]",
+        features: int,
+        units: int,
         steps: int,
         hidden_scale: "tuple[int, int]",
         hidden_zero: int,
         cell_exponent: int,
-        cell_clip: int,
     ) -> None:
         self._input_gate, self._forget_gate, self._cell_gate, self._output_gate = gates
         self._steps = steps
-        self._features = len(gates[0].weights[0])
-        self._units = len(gates[0].weights)
+        self._features = features
+        self._units = units
         self._hidden_zero = hidden_zero
         cell_scale = power_of_two(cell_exponent)
         self._forget = multiplier(product(_ACTIVATION_SCALE, cell_scale), cell_scale)
         self._update = multiplier(product(_ACTIVATION_SCALE, _ACTIVATION_SCALE), cell_scale)
         self._emit = multiplier(product(_ACTIVATION_SCALE, _ACTIVATION_SCALE), hidden_scale)
         self._tanh_shift = 15 + cell_exponent - 3
-        self._clip = cell_clip
+        self.clip = 32768
         self.reset()
 
     def reset(self) -> None:
@@ -102,7 +113,7 @@ class LSTM(Operator):
         forget_fixed, forget_shift = self._forget
         update_fixed, update_shift = self._update
         emit_fixed, emit_shift = self._emit
-        clip = self._clip
+        clip = self.clip
         shift = self._tanh_shift
         zero = self._hidden_zero
         fresh = []
@@ -110,10 +121,12 @@ class LSTM(Operator):
             kept = _scaled(cell[i] * sigmoid(forget[i]), forget_fixed, forget_shift)
             added = _scaled(sigmoid(update[i]) * tanh(candidate[i], 0), update_fixed, update_shift)
             state = _int16(_int16(kept) + _int16(added))
-            if clip:
+            if clip < 32768:
                 state = -clip if state < -clip else clip if state > clip else state
             cell[i] = state
             emitted = _scaled(tanh(state, shift) * sigmoid(output[i]), emit_fixed, emit_shift) + zero
+            if emitted > 0x7FFFFFFF:
+                emitted = wrapped(emitted)
             fresh.append(-128 if emitted < -128 else 127 if emitted > 127 else emitted)
         self._hidden = fresh
 
@@ -158,7 +171,9 @@ def _rows(rows: "list[tuple[int, ...]]", biases: "list[int]", x: "list[int]", fi
         total = biases[i]
         for j in columns:
             total += row[j] * x[j]
-        total = ((total << left) * fixed + 0x40000000) >> 31
+        if left:
+            total = wrapped(total << left)
+        total = (total * fixed + 0x40000000) >> 31
         if right:
             total = (total + half - (total < 0)) >> right
         result.append(-32768 if total < -32768 else 32767 if total > 32767 else total)
@@ -167,7 +182,7 @@ def _rows(rows: "list[tuple[int, ...]]", biases: "list[int]", x: "list[int]", fi
 
 def _scaled(value: int, fixed: int, shift: int) -> int:
     if shift > 0:
-        return ((value << shift) * fixed + 0x40000000) >> 31
+        return (wrapped(value << shift) * fixed + 0x40000000) >> 31
     value = (value * fixed + 0x40000000) >> 31
     return (value + (1 << (-shift - 1)) - (value < 0)) >> -shift if shift else value
 

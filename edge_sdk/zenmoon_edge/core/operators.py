@@ -4,23 +4,23 @@ Each entry of OPERATORS takes (input tensors, output tensor, options table) and 
 """
 
 from zenmoon_edge.core import fixed_point
-from zenmoon_edge.core.fixed_point import multiplier, product, rational, scaled
+from zenmoon_edge.core.fixed_point import folded, multiplier, product, rational, scaled, wrapped
 from zenmoon_edge.core.flatbuffer import Table
-from zenmoon_edge.core.lstm import LSTM, Gate
+from zenmoon_edge.core.lstm import LSTM, Gate, Matrix
 from zenmoon_edge.core.tensor import INT16, INT32, GraphError, Operator, Tensor
 
 # ActivationFunctionType of schema.fbs
 _TANH, _NO_ACTIVATION, _RELU = 4, 0, 1
+_MOST_CLASSES = 256  # of one softmax: more would not fit its sum
 
 
 class FullyConnected(Operator):
     """int8 matrix times each vector of the input, one scale for all rows of the matrix or one a row."""
 
     def __init__(self, inputs: "list[Tensor | None]", output: Tensor, options: "Table | None") -> None:
-        x, weights = _present(inputs, (0, 1))
+        x = _int8(inputs, output)
+        (weights,) = _present(inputs, (1,))
         bias = inputs[2] if len(inputs) > 2 else None
-        x.require_int8()
-        output.require_int8()
         self._rows = weights.rows()
         outputs, self._columns = weights.shape
         if x.size % self._columns or output.size * self._columns != x.size * outputs:
@@ -31,12 +31,11 @@ class FullyConnected(Operator):
         activation = options.scalar(0, "b") if options else _NO_ACTIVATION
         if activation not in (_NO_ACTIVATION, _RELU):
             raise GraphError("operator", "fused activation %d" % activation)
-        zero = x.zero_point()
-        self._biases = [b - zero * sum(row) for b, row in zip(biases, self._rows)]  # noqa: B905 - MicroPython
         scales = weights.scales * outputs if len(weights.scales) == 1 else weights.scales
         self._scaling = [multiplier(product(x.scale(), rational(s)), output.scale()) for s in scales]
         if len(scales) != outputs:
             raise GraphError("scale", "%d scales for %d rows" % (len(weights.scales), outputs))
+        self._biases = [folded(row, b, x.zero_point()) for b, row in zip(biases, self._rows)]  # noqa: B905 - MicroPython
         self._zero = output.zero_point()
         self._lowest = max(-128, self._zero) if activation == _RELU else -128
 
@@ -49,7 +48,7 @@ class FullyConnected(Operator):
                 total = self._biases[i]
                 for j in columns:
                     total += row[j] * x[first + j]
-                total = scaled(total, *self._scaling[i]) + self._zero
+                total = wrapped(scaled(total, *self._scaling[i]) + self._zero)
                 result.append(self._lowest if total < self._lowest else 127 if total > 127 else total)
         return result
 
@@ -87,15 +86,18 @@ class Requantise(Operator):
 
     def __call__(self, x: "list[int]") -> "list[int]":
         """int8 in, int8 out."""
-        return [max(-128, min(127, scaled(q - self._from, *self._scaling) + self._to)) for q in x]
+        return [max(-128, min(127, wrapped(scaled(q - self._from, *self._scaling) + self._to))) for q in x]
 
 
 class Softmax(Operator):
     """SOFTMAX over the last axis."""
 
     def __init__(self, x: Tensor, beta: int) -> None:
-        self._settings = fixed_point.softmax_settings(x.scales[0], beta)
+        rational(beta)
         self._columns = x.shape[-1]
+        if self._columns > _MOST_CLASSES:
+            raise GraphError("shape", "SOFTMAX of %d values" % self._columns)
+        self._settings = fixed_point.softmax_settings(x.scales[0], beta)
 
     def __call__(self, x: "list[int]") -> "list[int]":
         """int8 in, int8 out."""
@@ -113,11 +115,17 @@ def _present(inputs: "list[Tensor | None]", wanted: "range | tuple[int, ...]") -
     return present
 
 
-def _same(inputs: "list[Tensor | None]", output: Tensor) -> Tensor:
-    x = _present(inputs, (0,))[0]
+def _int8(inputs: "list[Tensor | None]", output: Tensor) -> Tensor:
+    """The first input; it and the output are int8."""
+    (x,) = _present(inputs, (0,))
     x.require_int8()
     output.require_int8()
-    if x.size != output.size or not x.shape:
+    return x
+
+
+def _same(inputs: "list[Tensor | None]", output: Tensor) -> Tensor:
+    x = _int8(inputs, output)
+    if x.size != output.size or not x.shape or not x.size:
         raise GraphError("shape", "%s becomes %s" % (list(x.shape), list(output.shape)))
     return x
 
@@ -158,13 +166,15 @@ def _requantise(inputs: "list[Tensor | None]", output: Tensor, _: "Table | None"
 
 
 def _strided_slice(inputs: "list[Tensor | None]", output: Tensor, options: "Table | None") -> Operator:
-    x, *bounds = _present(inputs, range(4))
-    x.require_int8()
-    output.require_int8()
-    begins, ends, strides = [tensor.values(INT32) for tensor in bounds]
+    x = _int8(inputs, output)
     rank = len(x.shape)
-    if not len(begins) == len(ends) == len(strides) == rank or not 1 <= rank <= 4:
-        raise GraphError("shape", "STRIDED_SLICE of rank %d" % rank)
+    bounds = []
+    for i in (1, 2, 3):
+        (bound,) = _present(inputs, (i,))
+        bounds.append(bound.values(INT32))
+        if not len(bounds[-1]) == rank or not rank:
+            raise GraphError("shape", "STRIDED_SLICE of rank %d" % rank)
+    begins, ends, strides = bounds
     begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_mask = [
         options.scalar(field, "i") if options else 0 for field in range(5)
     ]
@@ -187,47 +197,40 @@ def _strided_slice(inputs: "list[Tensor | None]", output: Tensor, options: "Tabl
 
 
 def _lstm(inputs: "list[Tensor | None]", output: Tensor, options: "Table | None") -> Operator:
-    x, hidden, cell = _present(inputs, (0, 18, 19))
-    all_weights = _present(inputs, range(1, 5))
-    all_recurrent = _present(inputs, range(5, 9))
-    all_biases = _present(inputs, range(12, 16))
+    x = _int8(inputs, output)
     if any(tensor is not None for tensor in inputs[9:12] + inputs[16:18] + inputs[20:]):
         raise GraphError("operator", "an LSTM with peepholes, projection or layer normalisation")
-    x.require_int8()
+    hidden, cell = _present(inputs, (18, 19))
     hidden.require_int8()
-    output.require_int8()
     units = hidden.size
     exponent = _exponent(cell)
-    if cell.type != INT16 or cell.size != units or cell.zero_point():
+    if cell.type != INT16 or cell.size != units or not cell.zero_points or cell.zero_point():
         raise GraphError("type", "the cell state is not int16 with %d units" % units)
     if len(x.shape) != 3 or x.shape[0] != 1 or output.shape != x.shape[:2] + (units,) or not x.size or not units:
         raise GraphError("shape", "the LSTM makes %s of %s" % (list(output.shape), list(x.shape)))
     if options is None or options.scalar(0, "b") != _TANH or options.bits(2) or options.scalar(3, "b"):
         raise GraphError("operator", "the LSTM's settings are not those of a Keras LSTM")
-    gates = []
-    for i in range(4):
-        weights, recurrent, bias = all_weights[i], all_recurrent[i], all_biases[i]
-        if weights.shape != (units, x.shape[2]) or recurrent.shape != (units, units) or bias.size != units:
+    matrices = []
+    for i in range(8):
+        vector = x if i < 4 else hidden
+        (weights,) = _present(inputs, (1 + i,))
+        if weights.shape != (units, x.shape[2] if i < 4 else units):
             raise GraphError("shape", "the LSTM's gates differ in size")
-        gates.append(
-            Gate(
-                weights.rows(),
-                list(bias.values(INT32)),
-                weights.scale(),
-                recurrent.rows(),
-                recurrent.scale(),
-                x.scale(),
-                x.zero_point(),
-                hidden.scale(),
-                hidden.zero_point(),
-            )
-        )
-    clip = options.bits(1)
-    if clip:
-        mantissa, power = rational(clip)
+        rows = weights.rows()
+        biases = [0] * units
+        if i < 4:
+            (bias,) = _present(inputs, (12 + i,))
+            biases = list(bias.values(INT32))
+        if len(biases) != units:
+            raise GraphError("shape", "%d biases for %d units" % (len(biases), units))
+        matrices.append(Matrix(rows, biases, product(vector.scale(), weights.scale()), vector.zero_point()))
+    gates = [Gate(matrices[i], matrices[i + 4]) for i in range(4)]
+    state = LSTM(gates, x.shape[2], units, x.shape[1], hidden.scale(), hidden.zero_point(), exponent)
+    if options.bits(1):
+        mantissa, power = rational(options.bits(1))
         power -= exponent
-        clip = min(32767, mantissa << power if power >= 0 else mantissa >> -power)
-    return LSTM(gates, x.shape[1], hidden.scale(), hidden.zero_point(), exponent, clip)
+        state.clip = min(32767, mantissa << power if power >= 0 else mantissa >> -power)
+    return state
 
 
 def _exponent(cell: Tensor) -> int:

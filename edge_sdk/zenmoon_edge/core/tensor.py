@@ -8,7 +8,8 @@ from zenmoon_edge.core.flatbuffer import Table
 
 INT32, INT16, INT8 = 2, 7, 9  # TensorType of schema.fbs
 _WIDTH = {INT32: (4, "i"), INT16: (2, "h"), INT8: (1, "b")}
-_MOST_VALUES = 65536
+_MOST_AXES = 4
+_MOST_VALUES = 65535  # an index fits 16 bits
 
 
 class GraphError(EdgeError):
@@ -25,17 +26,19 @@ class Tensor:
         quantisation = table.table(4)
         self.scales = quantisation.vector(2, "I") if quantisation else ()
         self.zero_points = quantisation.vector(3, "q") if quantisation else ()
+        if len(self.shape) > _MOST_AXES:
+            raise GraphError("shape", "a tensor with %d axes" % len(self.shape))
         self.size = 1
         for length in self.shape:
             self.size *= length
-            if length < 0 or self.size > _MOST_VALUES:
+            if not 0 <= length <= _MOST_VALUES or self.size > _MOST_VALUES:
                 raise GraphError("shape", "a tensor of shape %s" % (list(self.shape),))
 
     def require_int8(self) -> None:
         """Refuses anything but int8 with one scale and a zero point that fits."""
         if self.type != INT8:
             raise GraphError("type", "type %d where int8 is needed" % self.type)
-        if len(self.scales) != 1 or len(self.zero_points) != 1 or not -128 <= self.zero_points[0] <= 127:
+        if len(self.scales) != 1 or not self.zero_points or not -128 <= self.zero_points[0] <= 127:
             raise GraphError("scale", "an int8 tensor needs one scale and one zero point")
         rational(self.scales[0])
 
@@ -46,7 +49,7 @@ class Tensor:
         return rational(self.scales[0])
 
     def zero_point(self) -> int:
-        """The tensor's only zero point."""
+        """The tensor's first zero point; TFLM reads no other."""
         return self.zero_points[0] if self.zero_points else 0
 
     def values(self, kind: int) -> "tuple[int, ...]":
@@ -62,7 +65,7 @@ class Tensor:
         """An int8 weight matrix [outputs, inputs] as rows."""
         if len(self.shape) != 2 or not self.size:
             raise GraphError("shape", "weights of shape %s" % (list(self.shape),))
-        if any(self.zero_points):
+        if not self.zero_points or self.zero_points[0]:
             raise GraphError("scale", "weights with a zero point")
         values = self.values(INT8)
         columns = self.shape[1]
