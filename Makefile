@@ -5,7 +5,7 @@ V := .venv/bin
 export OMP_NUM_THREADS = 1
 export OPENBLAS_NUM_THREADS = 1
 
-.PHONY: demo test soak replay-all bench pictures check format openapi train constraints
+.PHONY: demo test soak replay-all bench fuzz evaluate pictures check format openapi train constraints
 
 demo:
 	@$(PYTHON) tools/setup.py demo
@@ -26,7 +26,15 @@ replay-all:
 
 bench:
 	@$(PYTHON) tools/setup.py test
-	@$(V)/python tools/page_speed.py --json docs/evaluation/page_speed.json $(ARGS)
+	@$(V)/python tools/bench.py $(ARGS)
+
+fuzz:
+	@$(PYTHON) tools/setup.py test --no-toolchain
+	@exec $(V)/python tools/fuzz.py $(ARGS)
+
+evaluate:
+	@$(PYTHON) tools/setup.py test --no-toolchain
+	@$(V)/python tools/evaluation_page.py $(ARGS)
 
 pictures:
 	@$(PYTHON) tools/setup.py test
@@ -49,7 +57,7 @@ openapi:
 
 train:
 	@$(PYTHON) tools/setup.py train --no-toolchain
-	$(V)/python -m zenmoon_models.tinylstm train --data ../shared/data/stress_predict $(ARGS)
+	$(V)/python -m zenmoon_models.tinylstm train --shared ../shared/data $(ARGS)
 
 constraints:
 	@$(V)/python tools/constraints.py

@@ -28,14 +28,16 @@ TREES = (
     "mpy-cross",
     "tools",
     "ports/unix",
+    "ports/qemu",
     "lib/crypto-algorithms",
+    "lib/libm",
     "lib/littlefs",
     "lib/mbedtls_errors",
     "lib/oofatfs",
     "lib/re1.5",
     "lib/uzlib",
 )
-TREES_SHA256 = "11c361e2e4dfc37255407b4e3167a69a6440aef131bdd63e8497ee483ee3a11d"
+TREES_SHA256 = "e07c1fafe4c2890b59eb370099d29fe043fc709031d2e49c44318dbbeda66624"
 FETCH_TIMEOUT_S = 300
 
 
@@ -112,9 +114,14 @@ class Log:
         print(line, file=sys.stderr, flush=True)
         print(line, file=self.file, flush=True)
 
-    def run(self, command: Sequence[str], *, folder: Path, timeout_s: float, environment: dict[str, str] | None = None) -> None:
-        """Runs a command with its output in the log; raises SourceUnavailableError when it is absent, fails or takes too long."""
+    def run(self, command: Sequence[str], *, folder: Path, timeout_s: float, environment: dict[str, str] | None = None) -> str:
+        """Runs a command with its output in the log, and gives that output.
+
+        Raises:
+            SourceUnavailableError: the command is absent, fails or takes too long.
+        """
         print("$", *command, file=self.file, flush=True)
+        begin = self.file.seek(0, os.SEEK_END)
         try:
             subprocess.run(
                 command,
@@ -132,6 +139,9 @@ class Log:
             raise SourceUnavailableError(f"{Path(command[0]).name} failed with status {error.returncode}") from None
         except subprocess.TimeoutExpired:
             raise SourceUnavailableError(f"{Path(command[0]).name} took more than {timeout_s:.0f} s") from None
+        with Path(self.file.name).open(errors="replace") as written:
+            written.seek(begin)
+            return written.read()
 
 
 def digest(tree: Path) -> str:

@@ -273,7 +273,8 @@ class Parts:
         paths = [str(ROOT / folder) for folder in PORTABLE]
         if self._interpreter:
             program = [str(self._interpreter), "-X", "heapsize=4m"]
-            environment = {"MICROPYPATH": ":".join([*paths, ".frozen"])}
+            native = str(ROOT / ".toolchain" / "native" / "x64")  # the kernel, where it could be built
+            environment = {"MICROPYPATH": ":".join([*paths, native, ".frozen"])}
         else:
             program = [sys.executable]
             environment = {"PYTHONPATH": ":".join(paths)}

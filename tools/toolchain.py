@@ -1,18 +1,21 @@
-"""Gets MicroPython's desktop port: finds it, or fetches its source and builds it.
+"""Gets MicroPython's desktop port and everything else that is compiled here: finds it, or fetches the source and builds it.
 
     python tools/toolchain.py [--source FOLDER]      prints the path of the interpreter; progress goes to stderr
 
-Where it comes from, in this order: the interpreter named by ZENMOON_MICROPYTHON; the source folder named by `--source` or
+Where the interpreter comes from, in this order: the one named by ZENMOON_MICROPYTHON; the source folder named by `--source` or
 ZENMOON_MICROPYTHON_SOURCE; what an earlier call built; Debian's source package, fetched with an apt configuration of its own that
 takes mirror and keyring from this machine's (no root, nothing installed); the upstream tag by git, else by HTTPS. What is fetched
-is pinned by SHA-256. Builds are kept in `.toolchain/`; the interpreter is always `.toolchain/micropython/micropython`.
+is pinned by SHA-256 and kept. Builds are kept in `.toolchain/`; the interpreter is always `.toolchain/micropython/micropython`.
+
+Beside it come the TinyLSTM kernel in all its forms (`.toolchain/native/`) and the firmware of emulated boards
+(`.toolchain/qemu-*/firmware.elf`), each where its compiler is installed. What cannot be built is named once, with the command
+that helps, and stops nothing.
 
 Exit status: 0, or 3 where neither an interpreter nor a way to build one could be had; the message names the next action.
 """
 
 import argparse
 import contextlib
-import hashlib
 import json
 import os
 import platform
@@ -21,11 +24,14 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from http.client import HTTPException
 from pathlib import Path
-from typing import TextIO
+from typing import Any
 
+import ports
+from build_store import BuildStore, recipe_of
+from extras import Extra, extras
 from micropython_source import (
     ORIG_SHA256,
     SOURCES,
@@ -38,11 +44,9 @@ from micropython_source import (
     digest,
 )
 
-MANIFEST = 'include("$(MPY_DIR)/extmod/asyncio")\n'
-SETTINGS = ("VARIANT=standard", "MICROPY_PY_SSL=0", "MICROPY_PY_BTREE=0", "MICROPY_PY_FFI=0")
-BUILD_TIMEOUT_S = 1200  # 22 s on two cores; an emulated or very small machine is fifty times slower
-
 ROOT = Path(__file__).resolve().parent.parent
+KEPT_SOURCE = f"source-{VERSION}"
+KEPT_PORT = f"micropython-{VERSION}"
 
 
 def require_compiler() -> None:
@@ -54,26 +58,6 @@ def require_compiler() -> None:
             "`apt install build-essential`; Fedora: `dnf install gcc make`; macOS: `xcode-select --install`), or name a "
             f"MicroPython {VERSION} in ZENMOON_MICROPYTHON."
         )
-
-
-def build(tree: Path, work: Path, log: Log) -> Path:
-    """Compiles mpy-cross and the desktop port in `tree`; gives a folder with both programs."""
-    library = work / "library"
-    library.mkdir()
-    (library / "README.md").touch()  # what the Makefile looks for to believe that micropython-lib is there; nothing of it is used
-    manifest = work / "manifest.py"
-    manifest.write_text(MANIFEST)
-    jobs = f"-j{min(os.cpu_count() or 1, 4)}"
-    log.stage("compiling mpy-cross")
-    log.run(["make", jobs, "-C", "mpy-cross"], folder=tree, timeout_s=BUILD_TIMEOUT_S)
-    log.stage("compiling the desktop port")
-    settings = [*SETTINGS, f"MPY_LIB_DIR={library}", f"FROZEN_MANIFEST={manifest}"]
-    log.run(["make", jobs, "-C", "ports/unix", *settings], folder=tree, timeout_s=BUILD_TIMEOUT_S)
-    programs = work / "programs"
-    programs.mkdir()
-    shutil.copy2(tree / "ports/unix/build-standard/micropython", programs)
-    shutil.copy2(tree / "mpy-cross/build/mpy-cross", programs)
-    return programs
 
 
 def require_working(interpreter: Path) -> Path:
@@ -90,10 +74,10 @@ def require_working(interpreter: Path) -> Path:
 
 
 class Toolchain:
-    """The interpreters kept in one folder.
+    """What is built, kept in one folder.
 
     Args:
-        folder: Where they are kept; `.toolchain` of this checkout.
+        folder: Where it is kept; `.toolchain` of this checkout.
         source: A source tree to build instead of a fetched one.
         sources: Where to fetch from, by name, in order.
     """
@@ -104,98 +88,134 @@ class Toolchain:
         self.folder = folder
         self.source = source
         self.sources = sources
+        self.store = BuildStore(folder)
+        self._refused: ToolchainError | None = None
 
     def micropython(self) -> Path:
         """Gives the interpreter, built if need be. Raises ToolchainError."""
         if named := os.environ.get("ZENMOON_MICROPYTHON"):
             return require_working(Path(named))
-        recipe = json.dumps([self._source_id(), MANIFEST, SETTINGS, platform.system(), platform.machine()])
-        key = hashlib.sha256(recipe.encode()).hexdigest()
-        kept = self.folder / f"micropython-{VERSION}"
-        interpreter = self.folder / "micropython" / "micropython"
-        if self._has(kept, key):
-            return self._publish(kept, interpreter)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "toolchain.log").open("a") as file, self._alone(file) as log:
-            if not self._has(kept, key):
-                self._make(kept, key, log)
-            log.stage(f"MicroPython {VERSION} is ready")
-        return self._publish(kept, interpreter)
+        recipe = recipe_of(self._source_id(), ports.MANIFEST, ports.SETTINGS, platform.system(), platform.machine())
+        programs = ("micropython", "mpy-cross")
+        if not self.store.has(KEPT_PORT, recipe, *programs):
+            with self.store.alone() as log:
+                if not self.store.has(KEPT_PORT, recipe, *programs):
+                    require_compiler()
+                    self.store.keep(KEPT_PORT, recipe, self._make_micropython, log)
+                log.stage(f"MicroPython {VERSION} is ready")
+        for name in programs:
+            self._publish(self.folder / KEPT_PORT / name, self.folder / "micropython" / name)
+        return self.folder / "micropython" / "micropython"
+
+    def extras(self) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+        """Builds everything else that can be built here.
+
+        Returns:
+            What is known about each build, and for each that is not there why and what to do about it; by name.
+        """
+        there: dict[str, dict[str, Any]] = {}
+        absent: dict[str, str] = {}
+        for extra in extras():
+            why = extra.absent or (self._why_no_source() if extra.needs_source else None)
+            if why is None:
+                try:
+                    self._extra(extra)
+                except ToolchainError as error:
+                    why = str(error)
+            if why is None:
+                about = self.store.about(extra.name)
+                there[extra.name] = {name: value for name, value in about.items() if name != "key"}
+            else:
+                absent[extra.name] = why
+        return there, absent
+
+    def _extra(self, extra: Extra) -> None:
+        recipe = recipe_of(extra.recipe, self._source_id() if extra.needs_source else None)
+        if not self.store.has(extra.name, recipe, extra.file):
+            with self.store.alone() as log:
+
+                def make(work: Path, result: Path, log: Log) -> Mapping[str, Any]:
+                    source = self._source(log) if extra.needs_source else work
+                    with self._building(extra.name):
+                        return extra.make(source, work, result, log)
+
+                if not self.store.has(extra.name, recipe, extra.file):
+                    self.store.keep(extra.name, recipe, make, log)
+        if extra.published:
+            self._publish(self.folder / extra.name / extra.file, self.folder / extra.published)
+
+    def _make_micropython(self, work: Path, result: Path, log: Log) -> Mapping[str, Any]:
+        source = self._source(log)
+        with self._building("MicroPython"):
+            ports.build_desktop(ports.copy_of(source, work / "source"), work, result, log)
+        require_working(result / "micropython")
+        return {"version": VERSION}
+
+    @contextlib.contextmanager
+    def _building(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (SourceUnavailableError, OSError) as error:
+            raise ToolchainError(f"The build of {what} failed: {error}. See {self.folder / 'toolchain.log'}.") from None
 
     def _source_id(self) -> str:
         return digest(self.source) if self.source else ORIG_SHA256
 
-    @staticmethod
-    def _has(kept: Path, key: str) -> bool:
-        try:
-            return json.loads((kept / "build.json").read_text())["key"] == key and (kept / "micropython").is_file()
-        except (OSError, ValueError, KeyError):
-            return False
+    def _why_no_source(self) -> str | None:
+        """A named interpreter is a wish to fetch nothing."""
+        if os.environ.get("ZENMOON_MICROPYTHON") and not self.source and not self._has_source():
+            return "it needs MicroPython's source, which is not fetched while ZENMOON_MICROPYTHON names an interpreter"
+        return None
 
-    @contextlib.contextmanager
-    def _alone(self, file: TextIO) -> Iterator[Log]:
-        import fcntl  # noqa: PLC0415 - not on Windows, where the desktop port is not built
+    def _has_source(self) -> bool:
+        return self.store.has(KEPT_SOURCE, recipe_of(ORIG_SHA256, TREES))
 
-        log = Log(file)
-        with (self.folder / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                log.stage("another build is under way, waiting for it")
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            yield log
-
-    def _make(self, kept: Path, key: str, log: Log) -> None:
-        require_compiler()
-        with tempfile.TemporaryDirectory(prefix="building-", dir=self.folder) as temporary:
-            work = Path(temporary)
-            origin, tree = self._fetch(work, log)
-            try:
-                programs = build(tree, work, log)
-            except SourceUnavailableError as error:
-                raise ToolchainError(f"The build of {origin} failed: {error}. See {self.folder / 'toolchain.log'}.") from None
-            require_working(programs / "micropython")
-            (programs / "build.json").write_text(json.dumps({"key": key, "version": VERSION, "source": origin}))
-            if kept.exists():
-                kept.rename(work / "previous")
-            programs.rename(kept)
-
-    def _fetch(self, work: Path, log: Log) -> tuple[str, Path]:
+    def _source(self, log: Log) -> Path:
+        """The source tree, fetched if need be; nobody writes there."""
         if self.source:
-            log.stage(f"copying {self.source}")
-            ignored = shutil.ignore_patterns("build", "build-*")
-            for name in TREES:
-                shutil.copytree(self.source / name, work / "source" / name, symlinks=True, ignore=ignored)
-            return str(self.source), work / "source"
+            return self.source
+        if self._refused:
+            raise self._refused
+        if not self._has_source():
+            try:
+                self.store.keep(KEPT_SOURCE, recipe_of(ORIG_SHA256, TREES), self._fetch, log)
+            except ToolchainError as error:
+                self._refused = error
+                raise
+        return self.folder / KEPT_SOURCE
+
+    def _fetch(self, work: Path, result: Path, log: Log) -> Mapping[str, Any]:
         refused = []
         for name, fetch in self.sources:
             try:
-                return name, fetch(work, log)
+                ports.copy_of(fetch(work, log), result)
             except SourceUnavailableError as error:
                 log.stage(f"{name}: {error}")
                 refused.append(f"{name}: {error}")
+            else:
+                return {"version": VERSION, "origin": name}
         raise ToolchainError(
             f"MicroPython's source cannot be had here ({'; '.join(refused)}). Connect to a network, or unpack the source of "
             f"MicroPython {VERSION} and name its folder with --source, or name an interpreter in ZENMOON_MICROPYTHON."
         )
 
-    @staticmethod
-    def _publish(kept: Path, interpreter: Path) -> Path:
-        for name in ("micropython", "mpy-cross"):
-            published = interpreter.with_name(name)
-            if published.exists() and published.stat().st_mtime_ns == (kept / name).stat().st_mtime_ns:
-                continue
-            interpreter.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix="publishing-", dir=kept.parent) as temporary:
-                Path(shutil.copy2(kept / name, temporary)).replace(published)
-        return interpreter
+    def _publish(self, kept: Path, published: Path) -> None:
+        if published.exists() and published.stat().st_mtime_ns == kept.stat().st_mtime_ns:
+            return
+        published.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="publishing-", dir=self.folder) as temporary:
+            Path(shutil.copy2(kept, temporary)).replace(published)
+
+
+def _opened(folder: Path) -> Toolchain:
+    named = os.environ.get("ZENMOON_MICROPYTHON_SOURCE")
+    return Toolchain(folder, source=Path(named).resolve() if named else None)
 
 
 def micropython(folder: Path = ROOT / ".toolchain") -> Path | None:
     """The desktop interpreter, built if need be, or None where it cannot be had; the reason is then on stderr."""
     try:
-        named = os.environ.get("ZENMOON_MICROPYTHON_SOURCE")
-        return Toolchain(folder, source=Path(named).resolve() if named else None).micropython()
+        return _opened(folder).micropython()
     except ToolchainError as error:
         print(error, file=sys.stderr)
     except (OSError, HTTPException, tarfile.TarError) as error:
@@ -203,6 +223,26 @@ def micropython(folder: Path = ROOT / ".toolchain") -> Path | None:
             f"MicroPython cannot be had here: {error}. Free space on the disk, check who owns {folder}, try again.", file=sys.stderr
         )
     return None
+
+
+def build_extras(folder: Path = ROOT / ".toolchain") -> None:
+    """Builds the kernel and the emulated boards' firmware where that is possible, and says what has changed since the last call."""
+    try:
+        there, absent = _opened(folder).extras()
+        report = folder / "extras.json"
+        before = json.loads(report.read_text()) if report.is_file() else {}
+        now = {"built": there, "absent": absent}
+        if now == before:
+            return
+        for name, about in there.items():
+            if about != before.get("built", {}).get(name):
+                code = f" (code {about['text_bytes']:,} bytes)" if "text_bytes" in about else ""
+                print(f"{name}/{about['file']}: {about['bytes']:,} bytes{code}", file=sys.stderr)
+        for name, why in absent.items():
+            print(f"{name} is not built: {why}", file=sys.stderr)
+        report.write_text(json.dumps(now, indent=1) + "\n")
+    except (ToolchainError, OSError, ValueError, HTTPException, tarfile.TarError) as error:
+        print(f"The kernel cannot be built here: {error}. The portable engine runs instead.", file=sys.stderr)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -213,7 +253,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.source:
         os.environ["ZENMOON_MICROPYTHON_SOURCE"] = str(options.source.resolve())
-    interpreter = micropython(options.folder.resolve())
+    folder = options.folder.resolve()
+    interpreter = micropython(folder)
+    build_extras(folder)
     if interpreter is None:
         return 3
     print(interpreter)

@@ -26,44 +26,6 @@ def program(path: Path, text: str) -> Path:
 
 
 @pytest.fixture
-def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A PATH that holds a shell's basics and what a test puts there."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    for name in ("sh", "mkdir", "cat", "cp", "chmod"):
-        (folder / name).symlink_to(next(path for path in (Path("/bin", name), Path("/usr/bin", name)) if path.exists()))
-    monkeypatch.setenv("PATH", str(folder))
-    monkeypatch.delenv("ZENMOON_MICROPYTHON", raising=False)
-    monkeypatch.delenv("ZENMOON_MICROPYTHON_SOURCE", raising=False)
-    return folder
-
-
-@pytest.fixture
-def compiler(bare: Path, tmp_path: Path) -> Path:
-    """A make that leaves a working interpreter and counts its runs; gives the count's file."""
-    runs = tmp_path / "runs"
-    runs.touch()
-    stand_in = program(tmp_path / "interpreter", INTERPRETER)
-    program(bare / "cc", "#!/bin/sh\n")
-    program(
-        bare / "make",
-        f"#!/bin/sh\necho run >>{runs}\nmkdir -p mpy-cross/build ports/unix/build-standard\n"
-        f"cp {stand_in} mpy-cross/build/mpy-cross\ncp {stand_in} ports/unix/build-standard/micropython\n",
-    )
-    return runs
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """What looks like MicroPython's source."""
-    folder = tmp_path / "tree"
-    for name in source.TREES:
-        (folder / name).mkdir(parents=True)
-        (folder / name / "file.c").write_text(name)
-    return folder
-
-
-@pytest.fixture
 def log(tmp_path: Path) -> Iterator[Log]:
     with (tmp_path / "log").open("w") as file:
         yield Log(file)
