@@ -25,7 +25,7 @@ class Model:
         self._failing = failing
         self._steps = 0
 
-    def step(self, inputs):
+    def step(self, inputs, rate_bpm):
         self._steps += 1
         if self._steps in self._failing:
             raise ValueError("spoilt")

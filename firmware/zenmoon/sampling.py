@@ -56,7 +56,7 @@ class Sampling:
             return
         quality = window.quality
         try:
-            strain, anomaly, ready = self._strain.step(window.inputs)
+            strain, anomaly, ready = self._strain.step(window.inputs, window.rate_bpm)
             if ready:
                 quality |= MODEL_READY
         except Exception as error:

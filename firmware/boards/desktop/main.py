@@ -1,7 +1,8 @@
 # The wearable's firmware on the desktop: MicroPython's unix port or CPython.
 #
 # Run as `micropython -X heapsize=2m firmware/boards/desktop/main.py SETTINGS.json` with firmware, edge_sdk,
-# edge_sdk/zenmoon_edge/virtual/radio and .frozen on MICROPYPATH.
+# edge_sdk/zenmoon_edge/virtual/radio, .toolchain/native/x64 (the model's kernel; without it the portable engine runs) and .frozen
+# on MICROPYPATH.
 #
 # Exit codes: 0 ended by SIGTERM or Ctrl-C, 1 a failure at work (with its traceback), 2 bad settings or files.
 

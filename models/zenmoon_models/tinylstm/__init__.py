@@ -1,5 +1,9 @@
-"""The wearable's model: an int8 LSTM that tells strain and expects the next step.
+"""The TinyLSTMs that ship, made by one pipeline.
 
-Read in this order: `sequences` (recordings → what the device computes), `network` (training), `conversion` (int8, one
-step at a time, calibration inside the file), `evaluation` (people held out, controls), `card`, `__main__` (all of it).
+Read in this order: `sequences` (recordings → what the device computes), `floating` (a network as numbers), `network`
+(training, pruning), `conversion` (int8, one step at a time, what belongs to a model inside the file), `scores`, `card`. Each
+model is a module of its name with `train(shared, out, *, seed)`, `SOURCES` (the modules that decide its result) and
+`page(card)`; `__main__` runs them.
 """
+
+MODELS = ("wearable", "sleep", "engagement", "alerts")

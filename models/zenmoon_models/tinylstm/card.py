@@ -1,98 +1,141 @@
 """The model card: facts as JSON, and the page that people read, made from it."""
 
 import hashlib
+import json
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import zenmoon_edge.core.features
+import zenmoon_edge.models
 
-import zenmoon_models.tinylstm
-from zenmoon_models.datasets import stress_predict
+LICENCE = "Apache-2.0"
+SHIPPED = Path(zenmoon_edge.models.__file__).parent
 
 
-def code_digest() -> str:
-    """SHA-256 over the sources that decide the result: features and runner of the wearable, reader and training."""
-    core = Path(zenmoon_edge.core.features.__file__).parent
-    training = Path(zenmoon_models.tinylstm.__file__).parent
-    sources = [core / name for name in ("second.py", "features.py", "strain.py", "tinylstm.py", "lstm.py")]
-    sources += [core / "operators.py", core / "fixed_point.py", Path(stress_predict.__file__)]
-    sources += [training / name for name in ("sequences.py", "network.py", "conversion.py", "evaluation.py")]
-    total = hashlib.sha256()
-    for path in sources:
-        total.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
-    return total.hexdigest()
+class Section(NamedTuple):
+    """A part of the page: a heading, sentences, and a table where `columns` is not empty (numbers are written with 3 digits)."""
+
+    title: str
+    text: str
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[Any]] = ()
+
+
+def data_facts(source: Any, *, population: str, sha256: str) -> dict[str, str]:
+    """What a card says of its data; `source` has NAME, LICENCE and CITATION, as the readers of `datasets` do."""
+    return {
+        "name": source.NAME,
+        "licence": source.LICENCE,
+        "citation": source.CITATION,
+        "population": population,
+        "sha256": sha256,
+    }
 
 
 def card(
-    model: bytes, *, training: list[str], held_out: list[str], figures: dict[str, Any], settings: dict[str, Any], data: str
+    name: str,
+    model: bytes,
+    *,
+    purpose: str,
+    limits: list[str],
+    data: dict[str, str],
+    training: list[str],
+    held_out: list[str],
+    settings: dict[str, Any],
+    sources: Sequence[str],
+    figures: dict[str, Any],
 ) -> dict[str, Any]:
-    """Everything that is known about a model file."""
+    """Everything that is known about a model file.
+
+    Args:
+        name: of the model; the card's name is that and the beginning of the file's hash.
+        model: the file.
+        purpose, limits: sentences.
+        data: from `data_facts`.
+        training, held_out: names of people.
+        settings: of the training.
+        sources: see `code_digest`.
+        figures: of the people held out, numbers rounded as they shall stand.
+    """
     digest = hashlib.sha256(model).hexdigest()
     return {
-        "name": f"wearable-{digest[:4]}",
-        "file": {"sha256": digest, "bytes": len(model), "licence": "Apache-2.0"},
-        "purpose": "strain: arousal against this wearer's usual, 0–1; anomaly: how unusual the last minute was, 0–1",
-        "limits": [
-            "Adult results; not a diagnosis.",
-            "Trained on laboratory stress tasks; talking, walking and heat also raise arousal.",
-            "Not tested on children. Quality bits say when to say nothing.",
-        ],
-        "data": {
-            "name": stress_predict.NAME,
-            "licence": stress_predict.LICENCE,
-            "citation": stress_predict.CITATION,
-            "population": "adults",
-            "sha256": data,
-        },
+        "name": f"{name}-{digest[:4]}",
+        "file": {"sha256": digest, "bytes": len(model), "licence": LICENCE},
+        "purpose": purpose,
+        "limits": limits,
+        "data": data,
         "training": training,
         "held_out": held_out,
         "settings": settings,
-        "code_sha256": code_digest(),
+        "code_sha256": code_digest(sources),
         "held_out_figures": figures,
     }
 
 
-def page(card: dict[str, Any]) -> str:
-    """The card as Markdown."""
-    figures = card["held_out_figures"]
-    controls = figures["controls"]
-    low, high = figures["ci95_auroc"]
-    interval = f"95 % over people {low:.2f}–{high:.2f}; mean of people {figures['auroc_mean_of_people']:.3f}"
-    people = "\n".join(f"| {p['person']} | {p['n']} | {p['auroc']:.3f} |" for p in figures["per_person"])
-    limits = "\n".join(f"- {limit}" for limit in card["limits"])
-    settings = ", ".join(f"{name} {value}" for name, value in card["settings"].items())
-    return f"""# {card["name"]}
+def write(out: Path, name: str, model: bytes, facts: dict[str, Any], text: str) -> Path:
+    """Writes NAME.tflite, NAME.json and NAME.md into `out`, and returns the path of the first."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / f"{name}.json").write_text(json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+    (out / f"{name}.md").write_text(text, "utf-8")
+    path = out / f"{name}.tflite"
+    path.write_bytes(model)
+    return path
 
-{card["purpose"].capitalize()}.
+
+def code_digest(sources: Sequence[str]) -> str:
+    """SHA-256 over names and bytes of the modules that decide a result, as `zenmoon_edge.core.features`, in their order.
+
+    The runner's own modules need not be named: whatever they hold, they give TensorFlow Lite Micro's integers.
+    """
+    total = hashlib.sha256()
+    for name in sources:
+        path = _path(name)
+        total.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def page(facts: dict[str, Any], sections: Sequence[Section], *, command: str) -> str:
+    """The card as Markdown; the same facts give the same text."""
+    limits = "\n".join(f"- {limit}" for limit in facts["limits"])
+    settings = ", ".join(f"{name} {value}" for name, value in facts["settings"].items())
+    data = facts["data"]
+    people = [("Training", facts["training"]), ("Held out", facts["held_out"])]
+    named = "".join(f"{title}: {', '.join(names)}.\n" for title, names in people if names)
+    return f"""# {facts["name"]}
+
+{facts["purpose"][:1].upper()}{facts["purpose"][1:]}.
 
 {limits}
 
-Data: {card["data"]["name"]} ({card["data"]["population"]}, {card["data"]["licence"]}). {card["data"]["citation"]}.
+Data: {data["name"]} ({data["population"]}, {data["licence"]}). {data["citation"]}.
 
-## People held out
-{len(card["held_out"])} people that training never saw, {figures["rows"]} windows of 4 s, {figures["task_share"]:.0%} in a task.
-The shipped int8 file, smoothing and warm-up included.
-
-| scored | AUROC |
-|---|---|
-| **shipped model (int8)** | **{figures["auroc_int8"]:.3f}** ({interval}) |
-| same network in float | {figures["auroc_float"]:.3f} |
-| logistic regression on the same inputs, smoothed alike | {controls["logistic_regression"]["auroc"]:.3f} |
-| elapsed time alone (no physiology) | {controls["clock_only"]["auroc"]:.3f} |
-
-The last row is why no input grows with time: a clock solves this protocol, and a clock is of no use on a wrist.
-Balanced accuracy at 0.5: {figures["balanced_accuracy"]:.3f}, F1 {figures["f1"]:.3f}.
-int8 decides otherwise than float in {figures["flips"]:.1%} of the windows.
-
-| person | windows | AUROC |
-|---|---|---|
-{people}
-
-## How it was made
-`python -m zenmoon_models.tinylstm train --data DIR`: one run, no tuning; {settings}.
-Training: {", ".join(card["training"])}.
-
-File: {card["file"]["bytes"]} bytes, SHA-256 `{card["file"]["sha256"]}`
-Data: SHA-256 `{card["data"]["sha256"]}`
-Code: SHA-256 `{card["code_sha256"]}`
+{"".join(_section(section) for section in sections)}## How it was made
+`{command}`: {settings}.
+{named}
+File: {facts["file"]["bytes"]} bytes, SHA-256 `{facts["file"]["sha256"]}`
+Data: SHA-256 `{data["sha256"]}`
+Code: SHA-256 `{facts["code_sha256"]}`
 """
+
+
+def _section(section: Section) -> str:
+    table = ""
+    if section.columns:
+        lines = [section.columns, ["---"] * len(section.columns), *section.rows]
+        table = "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines) + "\n\n"
+    text = f"{section.text}\n\n" if section.text else ""
+    return f"## {section.title}\n{text}{table}"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _path(name: str) -> Path:
+    # Without importing what it names: a digest must not need TensorFlow.
+    package, *rest = name.split(".")
+    root = Path(import_module(package).__path__[0])
+    return root.joinpath(*rest).with_suffix(".py")

@@ -1,33 +1,33 @@
-"""From the trained network to the file a wearable runs: int8, one step at a time, calibration inside.
+"""From the trained network to the file that ships: int8, one step at a time, with what belongs to it inside.
 
 The fused operator is converted over a whole window (so that the ranges of its state are measured), then every activation
-tensor is cut to one step: the state tensors carry over and 60 single steps equal one window to the bit.
+tensor is cut to one step: the state tensors carry over, and 60 single steps equal one window of 60 to the bit.
 """
 
-import struct
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from zenmoon_edge.core.features import INPUTS
-from zenmoon_edge.core.strain import METADATA
 from zenmoon_edge.core.tinylstm import TinyLSTM
+from zenmoon_edge.tinylstm import quantise as quantise_inputs
+from zenmoon_edge.tinylstm import verify
 
 from zenmoon_models.errors import ModelsError
-from zenmoon_models.tinylstm.network import EXPECTED, STEPS, build
+from zenmoon_models.tinylstm.floating import Network, forward
+from zenmoon_models.tinylstm.network import build
 
-READY_STEPS = 10  # 40 s: by then the smoothing has taken in most of what it averages
-SMOOTHING_GAIN = 0.0952  # 1 − exp(−4 s / 40 s)
-QUANTILES = 33
 REPRESENTATIVES = 300
 
 
-def quantise(tensorflow: Any, tf_keras: Any, trained: Any, windows: NDArray[np.float32]) -> bytes:
-    """Full int8 with int8 in- and outputs, ranges measured on `windows` [n, STEPS, 8]."""
-    twin = build(tf_keras, batch=1, steps=STEPS, every_step=False)
-    for name in ("lstm", "strain", "expectation"):
-        twin.get_layer(name).set_weights(trained.get_layer(name).get_weights())
+def convert(tensorflow: Any, tf_keras: Any, network: Network, windows: NDArray[np.float32]) -> bytes:
+    """`quantise`, then `stream`: the file for one step a call."""
+    return stream(quantise(tensorflow, tf_keras, network, windows))
+
+
+def quantise(tensorflow: Any, tf_keras: Any, network: Network, windows: NDArray[np.float32]) -> bytes:
+    """Full int8 with int8 in- and outputs, ranges measured on `windows` [n, steps, features]; takes a whole window a call."""
+    twin = build(tf_keras, network, batch=1, steps=windows.shape[1], every_step=False)
     chosen = windows[np.linspace(0, len(windows) - 1, min(len(windows), REPRESENTATIVES)).astype(int)]
     converter = tensorflow.lite.TFLiteConverter.from_keras_model(twin)
     converter.optimizations = [tensorflow.lite.Optimize.DEFAULT]
@@ -35,53 +35,80 @@ def quantise(tensorflow: Any, tf_keras: Any, trained: Any, windows: NDArray[np.f
     converter.target_spec.supported_ops = [tensorflow.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = tensorflow.int8
     converter.inference_output_type = tensorflow.int8
-    return bytes(converter.convert())
+    model = bytes(converter.convert())
+    schema = _schema()
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in _load(schema, model).operatorCodes]
+    if codes.count(schema.BuiltinOperator.UNIDIRECTIONAL_SEQUENCE_LSTM) != (network.units > 0):
+        raise ModelsError("conversion", f"the converter did not fuse the LSTM (operators {codes}): use the pinned TensorFlow")
+    return model
 
 
 def stream(window_model: bytes) -> bytes:
-    """The same model for one step a call."""
+    """The same model for one step a call, without the names that only a reader of the graph would see."""
     schema = _schema()
     model = _load(schema, window_model)
-    for tensor in model.subgraphs[0].tensors:
+    graph = model.subgraphs[0]
+    steps = graph.tensors[graph.inputs[0]].shape[1]
+    for tensor in graph.tensors:
         shape = [] if tensor.shape is None else list(tensor.shape)
-        if len(shape) == 3 and shape[1] == STEPS:
+        if len(shape) == 3 and shape[1] == steps:
             tensor.shape = [shape[0], 1, shape[2]]
-            if tensor.shapeSignature is not None:
-                tensor.shapeSignature = tensor.shape
-    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
-    if codes.count(schema.BuiltinOperator.UNIDIRECTIONAL_SEQUENCE_LSTM) != 1:
-        raise ModelsError("conversion", f"the converter did not fuse the LSTM (operators {codes}): use the pinned TensorFlow")
+        tensor.shapeSignature = None
+        tensor.name = None
     return _save(model)
 
 
-def calibrate(model: bytes, surprises: NDArray[np.float64]) -> bytes:
-    """Writes the metadata that `zenmoon_edge.core.strain` reads; surprises of the training people give the quantiles."""
-    outputs = TinyLSTM(model).outputs
-    sizes = [output.size for output in outputs]
-    quantiles = np.quantile(surprises, np.linspace(0, 1, QUANTILES)).astype(np.float32)
-    data = struct.pack(
-        f"<8Bf{QUANTILES}f",
-        1,
-        INPUTS,
-        sizes.index(1),
-        sizes.index(2),
-        *EXPECTED,
-        READY_STEPS,
-        QUANTILES,
-        SMOOTHING_GAIN,
-        *quantiles.tolist(),
-    )
+def outputs(model: bytes, network: Network, inputs: NDArray[np.float32]) -> dict[str, int]:
+    """Which output tensor of a streaming file is which head: its order is the converter's, so the values decide.
+
+    Args:
+        model: a streaming file.
+        network: what it was made from.
+        inputs: [n, features], a sequence on which no two heads agree.
+
+    Raises:
+        ModelsError: `conversion` when a head is not to be found, or two look alike.
+    """
+    runner = TinyLSTM(model)
+    expected = forward(network, inputs)
+    rows = [runner.dequantise(runner.step(call)) for call in quantise_inputs(runner, inputs.astype(np.float32)).tolist()]
+    found: dict[str, int] = {}
+    for head in network.heads:
+        distance = [
+            float(np.mean(np.abs(np.array([row[i] for row in rows]) - expected[head.name]))) if tensor.size == head.size else np.inf
+            for i, tensor in enumerate(runner.outputs)
+        ]
+        found[head.name] = int(np.argmin(distance))
+    if len(set(found.values())) < len(network.heads):
+        raise ModelsError("conversion", f"the file's outputs cannot be told apart: {found}")
+    return found
+
+
+def attach(model: bytes, name: str, data: bytes) -> bytes:
+    """The model with `data` as its metadata buffer `name`; one of that name that is already there is replaced."""
     schema = _schema()
     tree = _load(schema, model)
-    kept = [entry for entry in tree.metadata or [] if entry.name != METADATA.encode()]
+    kept = [entry for entry in tree.metadata or [] if entry.name != name.encode()]
     buffer = schema.BufferT()
     buffer.data = np.frombuffer(data, np.uint8)
     entry = schema.MetadataT()
-    entry.name = METADATA.encode()
+    entry.name = name.encode()
     entry.buffer = len(tree.buffers)
     tree.buffers.append(buffer)
     tree.metadata = [*kept, entry]
     return _save(tree)
+
+
+def agreed(model: bytes) -> bytes:
+    """The model itself, once every engine that is here gives TFLM's integers for it.
+
+    Raises:
+        ModelsError: `conversion` when one differs, or TFLM is not here.
+    """
+    different, absent = verify(model)
+    if any(different.values()) or "tflm" in absent:
+        raise ModelsError("conversion", f"the engines do not agree (calls that differ: {different}; not here: {absent})")
+    return model
 
 
 def _schema() -> Any:

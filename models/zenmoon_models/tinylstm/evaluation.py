@@ -1,4 +1,4 @@
-"""Scores on people held out, with the controls that tell physiology from a clock.
+"""Strain of the shipped file on people held out, with the controls that tell physiology from a clock.
 
 What is scored is what ships: the int8 file, stepped once per window through `zenmoon_edge.core.strain`, smoothing and
 warm-up included. All rows of all held-out people count unless the model was not ready or the label is unknown.
@@ -9,128 +9,94 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from zenmoon_edge.core.features import INPUT_NAMES
 from zenmoon_edge.core.strain import Strain
 
+from zenmoon_models.tinylstm import scores
+from zenmoon_models.tinylstm.floating import Network, forward
+from zenmoon_models.tinylstm.scores import Scores
 from zenmoon_models.tinylstm.sequences import Sequence
+from zenmoon_models.tinylstm.strain_head import logistic, pooled, scored, smooth
 
-_THRESHOLD = 0.5
-_RESAMPLES = 2000
-_DIGITS = 4
+THRESHOLD = 0.5
 
-Scores = NDArray[np.float64]
+Columns = list[tuple[NDArray[np.bool_], Scores]]
 
 
 class Steps(NamedTuple):
-    """One person through the shipped model: strain and anomaly 0–1, surprise in standard deviations, ready."""
+    """One person through the shipped model: strain and anomaly 0–1, denoised heart rate in bpm (NaN = none yet), ready."""
 
     strain: Scores
     anomaly: Scores
-    surprise: Scores
+    rate_bpm: Scores
     ready: NDArray[np.bool_]
 
 
-def auroc(label: NDArray[np.bool_], score: Scores) -> float:
-    """Area under the ROC curve from mean ranks (ties count half); NaN with one class only."""
-    positive = int(label.sum())
-    negative = len(label) - positive
-    if not positive or not negative:
-        return float("nan")
-    _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    return float((ranks[label].sum() - positive * (positive + 1) / 2) / (positive * negative))
-
-
-def stream(model: bytes, sequence: Sequence) -> Steps:
+def stream(model: bytes, person: Sequence) -> Steps:
     """Steps the shipped runner through one session, as a wearable does."""
     strain = Strain(model)
     rows = []
-    for inputs, worn in zip(sequence.inputs.tolist(), sequence.worn, strict=True):
-        value, anomaly, ready = strain.step(inputs if worn else None)
-        rows.append((value / 255, anomaly / 255, strain.surprise(), ready))
+    for inputs, worn, rate in zip(person.inputs.tolist(), person.worn.tolist(), person.rate_bpm.tolist(), strict=True):
+        value, anomaly, ready = strain.step(inputs if worn else None, None if np.isnan(rate) else rate)
+        known = strain.heart_rate_bpm()
+        rows.append((value / 255, anomaly / 255, np.nan if known is None else known, ready))
     columns = np.array(rows, np.float64).T
     return Steps(columns[0], columns[1], columns[2], columns[3].astype(np.bool_))
 
 
-def smooth(score: Scores, gain: float) -> Scores:
-    """The smoothing of `Strain`, for what is compared with it."""
-    result = np.empty_like(score)
-    level = score[0] if len(score) else 0.0
-    for i, value in enumerate(score):
-        level += gain * (value - level)
-        result[i] = level
-    return result
-
-
-def evaluate(
-    model: bytes, trained: Any, training: list[Sequence], held_out: list[Sequence], *, gain: float, seed: int
+def strain_figures(
+    model: bytes, network: Network, training: list[Sequence], held_out: list[Sequence], *, gain: float, seed: int
 ) -> dict[str, Any]:
-    """The figures of the card."""
-    rows = {person.person: _score(model, trained, person, gain) for person in held_out}
-    label, score, plain = (np.concatenate([row[i] for row in rows.values()]) for i in range(3))
-    decided = score >= _THRESHOLD
-    figures = {
-        "auroc_int8": auroc(label, score),
-        "auroc_float": auroc(label, plain),
-        "balanced_accuracy": (float(decided[label].mean()) + float((~decided[~label]).mean())) / 2,
-        "f1": 2 * float((decided & label).sum()) / float(decided.sum() + label.sum()),
-        "flips": float((decided != (plain >= _THRESHOLD)).mean()),
-    }
-    people = [{"person": name, "n": len(row[0]), "auroc": _rounded(auroc(row[0], row[1]))} for name, row in rows.items()]
+    """AUROC with its interval over people, decisions at 0.5, int8 beside float, controls, and each person's own."""
+    int8, plain = [], []
+    for person in held_out:
+        steps = stream(model, person)
+        kept = steps.ready & (person.label >= 0)
+        label = person.label[kept] == 1
+        int8.append((label, steps.strain[kept]))
+        plain.append((label, _float(network, person, gain)[kept]))
+    label, score = (np.concatenate(column) for column in zip(*int8, strict=True))
+    decided = score >= THRESHOLD
+    error, bins = scores.calibration(label, score)
     return {
         "rows": len(label),
-        "task_share": _rounded(float(label.mean())),
-        **{name: _rounded(value) for name, value in figures.items()},
-        "auroc_mean_of_people": _rounded(float(np.mean([person["auroc"] for person in people]))),
-        "ci95_auroc": _interval(list(rows.values()), seed),
-        "per_person": people,
+        "task_share": float(label.mean()),
+        "auroc_int8": pooled(int8),
+        "auroc_float": pooled(plain),
+        "ci95_auroc": scores.interval(int8, pooled, seed=seed),
+        "auroc_mean_of_people": float(np.mean([scores.auroc(*row) for row in int8])),
+        "balanced_accuracy": scores.balanced_accuracy(label, decided),
+        "sensitivity": scores.sensitivity(label, decided),
+        "specificity": scores.specificity(label, decided),
+        "f1": scores.f1(label, decided),
+        "flips": scores.flips(score, np.concatenate([row for _, row in plain]), THRESHOLD),
+        "ece": error,
+        "calibration": [{"from": one.low, "to": one.high, "n": one.n, "share": one.share} for one in bins],
+        "per_person": [
+            {"person": person.person, "n": len(row[0]), "auroc": scores.auroc(*row)}
+            for person, row in zip(held_out, int8, strict=True)
+        ],
         "controls": _controls(training, held_out, gain, seed),
     }
 
 
-def _score(model: bytes, trained: Any, person: Sequence, gain: float) -> tuple[NDArray[np.bool_], Scores, Scores]:
-    steps = stream(model, person)
-    kept = steps.ready & (person.label >= 0)
-    plain = np.zeros(len(person.label))
-    strain, _ = trained.predict(person.inputs[None, person.worn], verbose=0)
-    plain[person.worn] = smooth(strain[0, :, 0].astype(np.float64), gain)
-    return person.label[kept] == 1, steps.strain[kept], plain[kept]
+def _float(network: Network, person: Sequence, gain: float) -> Scores:
+    result = np.zeros(len(person.label))
+    result[person.worn] = smooth(forward(network, person.inputs[person.worn])["strain"][:, 0], gain)
+    return result
 
 
 def _controls(training: list[Sequence], held_out: list[Sequence], gain: float, seed: int) -> dict[str, Any]:
-    """The same rows scored by logistic regression on the same inputs, and by elapsed time alone."""
-    linear = import_module("sklearn.linear_model").LogisticRegression(max_iter=1000)
+    """The same people scored by regressions without a network, and by elapsed time alone."""
     clock = import_module("sklearn.ensemble").HistGradientBoostingClassifier(random_state=seed)
-    known = [(s, s.worn & (s.label >= 0)) for s in training]
-    label = np.concatenate([s.label[k] for s, k in known])
-    linear.fit(np.concatenate([s.inputs[k] for s, k in known]), label)
-    clock.fit(np.concatenate([s.elapsed_s[k, None] for s, k in known]), label)
-    truth, by_inputs, by_inputs_smooth, by_clock = [], [], [], []
-    for person in held_out:
-        kept = person.worn & (person.label >= 0)
-        probability = linear.predict_proba(person.inputs)[:, 1]
-        truth.append(person.label[kept] == 1)
-        by_inputs.append(probability[kept])
-        by_inputs_smooth.append(smooth(probability, gain)[kept])
-        by_clock.append(clock.predict_proba(person.elapsed_s[kept, None])[:, 1])
-    labels = np.concatenate(truth)
+    clock.fit(np.concatenate([s.elapsed_s[s.known, None] for s in training]), np.concatenate([s.label[s.known] for s in training]))
+    by_inputs, by_one = logistic(training), logistic(training, [INPUT_NAMES.index("conductance")])
+
+    def score(column: Any) -> dict[str, float]:
+        return {"auroc": pooled([scored(person, column(person)) for person in held_out])}
+
     return {
-        "clock_only": {"auroc": _rounded(auroc(labels, np.concatenate(by_clock)))},
-        "logistic_regression": {
-            "auroc": _rounded(auroc(labels, np.concatenate(by_inputs_smooth))),
-            "auroc_unsmoothed": _rounded(auroc(labels, np.concatenate(by_inputs))),
-        },
+        "clock_only": score(lambda person: clock.predict_proba(person.elapsed_s[:, None])[:, 1]),
+        "logistic_regression": score(lambda person: smooth(1 / (1 + np.exp(-by_inputs(person))), gain)),
+        "conductance_alone": score(lambda person: smooth(1 / (1 + np.exp(-by_one(person))), gain)),
     }
-
-
-def _interval(rows: list[tuple[NDArray[np.bool_], Scores, Scores]], seed: int) -> list[float]:
-    """95 % interval by drawing people, not windows, again."""
-    random = np.random.default_rng(seed)
-    values = []
-    for _ in range(_RESAMPLES):
-        drawn = [rows[i] for i in random.integers(0, len(rows), len(rows))]
-        values.append(auroc(np.concatenate([row[0] for row in drawn]), np.concatenate([row[1] for row in drawn])))
-    return [_rounded(float(value)) for value in np.nanquantile(values, (0.025, 0.975))]
-
-
-def _rounded(value: float) -> float:
-    return round(value, _DIGITS)
