@@ -3,6 +3,7 @@
 import { Alarms } from "./alarms.js";
 import { Chart } from "./chart.js";
 import { copy } from "./elements.js";
+import { Hint } from "./hint.js";
 import { History } from "./history.js";
 import { Now } from "./now.js";
 import { Recommendation } from "./recommendation.js";
@@ -14,6 +15,7 @@ export class Child {
   #now;
   #chart;
   #history;
+  #hint;
   #recommendation;
   #alarms;
   #failure;
@@ -23,6 +25,8 @@ export class Child {
     this.#child = child;
     this.#history = new History(child.id);
     this.#now = new Now(child.zone, () => this.#history.limit);
+    this.#hint = new Hint(this.#history, child.zone);
+    this.#now.element.append(this.#hint.element);
     this.#chart = new Chart(this.#history, child.zone);
     this.#recommendation = new Recommendation(child);
     this.#alarms = new Alarms(child, banners);
@@ -45,6 +49,7 @@ export class Child {
     this.#history.now = Math.max(this.#history.now, Date.parse(ts) / 1000);
     const parts = [this.#hold(), this.#chart.load(), this.#recommendation.load(), this.#lookForAlarms(), this.#askForLimit()];
     await Promise.allSettled(parts);
+    await this.#hint.load();
   }
 
   /** A message of the WebSocket about this child. */
@@ -53,6 +58,7 @@ export class Child {
       this.#history.add(message.data.records);
       this.#now.show(message.data.records);
       this.#chart.grown();
+      this.#hint.grown();
     } else if (message.type === "recommendation") {
       this.#recommendation.show(message.data.recommendation);
     } else if (message.type === "alert") {
@@ -66,6 +72,7 @@ export class Child {
 
   remove() {
     this.#alarms.remove();
+    this.#hint.remove();
     this.element.remove();
   }
 
@@ -81,6 +88,7 @@ export class Child {
     this.#history.limit = strainNumber(alarm.threshold);
     this.#now.reword();
     this.#chart.grown();
+    this.#hint.grown();
   }
 
   async #lookForAlarms() {

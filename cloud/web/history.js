@@ -59,6 +59,21 @@ export class History {
     this.#answers.set(range.id, { to, points: buckets.map(bucketPoint) });
   }
 
+  /** Fetches the minutes of the last hour, unless a live range has them: records alone would leave out what a phone has summed up. */
+  async loadMinutes() {
+    if (RANGES.every((range) => !range.live || this.wants(range))) await this.load(RANGES[0]);
+  }
+
+  /** {minutes, end}: the whole minutes of the last hour in the order of time, null for one of which nothing is known, until `end`. */
+  minutes() {
+    const end = Math.floor(this.now / MINUTE_S) * MINUTE_S;
+    const known = new Map();
+    const live = RANGES.filter((range) => range.live).map((range) => this.#answers.get(range.id)?.points ?? []);
+    for (const point of [...live.flat(), ...this.#wholeMinutes([...this.#records.values()])]) known.set(point.start, point);
+    const starts = Array.from({ length: HELD_S / MINUTE_S }, (_, i) => end - HELD_S + i * MINUTE_S);
+    return { minutes: starts.map((start) => known.get(start) ?? null), end };
+  }
+
   /** Whether a range was never fetched, or too long ago. */
   wants(range) {
     const answer = this.#answers.get(range.id);

@@ -11,9 +11,10 @@ from zenmoon_cloud.problems import Problem, answer
 logger = logging.getLogger("zenmoon_cloud.requests")
 
 SECURITY_HEADERS = {
-    # Nothing inline, nothing from elsewhere. 'self' covers the WebSocket of the same address.
+    # Nothing inline, nothing from elsewhere. 'self' covers the WebSocket of the same address; 'wasm-unsafe-eval' lets the TinyLSTM
+    # kernel, WebAssembly of this address, be compiled, and still no text be run as a script.
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self'; connect-src 'self'; "
         "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
