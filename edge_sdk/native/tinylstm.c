@@ -59,7 +59,7 @@ enum { /* BuiltinOperator */
 
 #if defined(__OPTIMIZE_SIZE__) && !defined(__clang__)
 #pragma GCC push_options /* what GCC itself takes for small code is not the smallest here */
-#pragma GCC optimize("no-move-loop-invariants", "no-thread-jumps", "no-caller-saves", "no-tree-ch", "no-ipa-cp", "no-schedule-insns2")
+#pragma GCC optimize("no-move-loop-invariants", "no-thread-jumps", "no-caller-saves", "no-tree-ch", "no-ipa-cp", "no-schedule-insns2", "no-shrink-wrap")
 #endif
 
 /* ---------------------------------------------------------------------------------------------- 1. Reading the file */
@@ -807,7 +807,8 @@ static void plan_pointwise(Plan *plan, uint32_t code) {
     }
     shift = made->scaling.shift;
     require(file, shift >= 0, TINYLSTM_SCALE);
-    made->bound = shift > 30 || shift < 0 ? 0 : code == SOFTMAX ? -((31 << 26) >> shift) : (15 << 27) >> shift;
+    if (shift > 31) made->scaling.shift = 31; /* the bound is 0 then: of a softmax only differences of 0 are scaled */
+    made->bound = (uint32_t)shift > 30 ? 0 : code == SOFTMAX ? -((31 << 26) >> shift) : (15 << 27) >> shift;
 }
 
 static void plan_reshape(Plan *plan) {

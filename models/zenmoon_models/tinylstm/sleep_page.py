@@ -22,8 +22,8 @@ _READ = (
     "No accuracy stands here: always saying asleep has the best. Sleep is the positive class. Thresholds of the model and of "
     "the rules were set alike, so that 99 of 100 groups of seven have 90 % of their sleep found: on everybody, each scored by a "
     "network that had not seen them. Set on the training people alone, four criteria found less than that in the people held "
-    "out, and so did a margin of 19 of 20 on everybody. So the columns sleep found, wake found, kappa and bias are no test of the threshold; AUROC and the wake found at 90 % "
-    "do not depend on it and are. "
+    "out, and so did a margin of 19 of 20 on everybody. So the columns sleep found, wake found, kappa and bias are no test of "
+    "the threshold; AUROC and the wake found at 90 % do not depend on it and are. "
     "TST bias: minutes of sleep said too many, a mean over people. Counts two minutes late: by then nearly all that the "
     "publishers' smoothing took from later epochs is past."
 )
