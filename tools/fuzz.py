@@ -166,13 +166,19 @@ def lines_reached(compiler: str, work: Path) -> dict[str, int] | None:
 
 
 def minimise(program: Path, work: Path, archive: Path = CORPUS) -> int:
-    """Keeps the fewest files that reach the same code. Returns how many."""
-    small = work / "minimised"
+    """Keeps the fewest files that reach the same code; what breaks the kernel meanwhile lies in `found`. Returns how many."""
+    small, crashes = work / "minimised", work / "found"
+    crashes.mkdir(exist_ok=True)
     shutil.rmtree(small, ignore_errors=True)
     small.mkdir()
     # Reached code counts, not how often: else many times as many files.
-    command = [str(program), "-merge=1", "-use_counters=0", f"-max_len={MOST_BYTES}", str(small), str(work / "corpus")]
-    subprocess.run(command, check=True, capture_output=True)
+    settings = ["-merge=1", "-use_counters=0", f"-max_len={MOST_BYTES}", f"-artifact_prefix={crashes}/"]
+    command = [str(program), *settings, str(small), str(work / "corpus")]
+    done = subprocess.run(command, cwd=work, check=False, capture_output=True, text=True, errors="replace")
+    (work / "minimise.log").write_text(done.stderr)
+    if done.returncode or not any(small.iterdir()):
+        said = f"The corpus could not be minimised ({done.returncode}); the archive stays as it was."
+        raise SystemExit(f"{said}\nNext: read {work / 'minimise.log'}")
     return pack(small, archive)
 
 
@@ -217,6 +223,7 @@ def main() -> int:
         result |= lines_reached(compiler, WORK) or {}
     if options.keep:
         result["committed_files"] = minimise(program, WORK)
+        result["found"] = sorted(path.name for path in (WORK / "found").iterdir())
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))

@@ -124,6 +124,20 @@ def test_200_random_models_give_the_integers_of_the_portable_engine() -> None:
 
 
 @needs_node
+def test_real_inputs_become_the_integers_of_tflm() -> None:
+    """In double precision the first quotient lies below the half that TFLM sees."""
+    model = (MODELS / "wearable.tflite").read_bytes()
+    runner = TinyLSTM(model, engine="portable")
+    scale, _ = runner.input_quantisation()
+    below = -2.9960784912109375
+    halves = [below, *(float(np.float32((n + 0.5) * scale)) for n in range(-120, 120))]
+    floats = [*halves, *(half * (1 + 1e-9) for half in halves), *(half * (1 - 1e-9) for half in halves), math.inf, -math.inf]
+    [answer] = in_node([model], [np.zeros(runner.input_size, np.int8)], floats)
+    assert answer["quantised"] == runner.quantise(floats)
+    assert answer["quantised"][0] == -97
+
+
+@needs_node
 def test_refused_files_are_refused_for_the_same_reason_and_change_nothing() -> None:
     model = (MODELS / "wearable.tflite").read_bytes()
     random = np.random.default_rng(5)

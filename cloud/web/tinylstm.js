@@ -70,13 +70,14 @@ export class TinyLSTM {
     return result;
   }
 
-  /** Real numbers as int8 of the input: half away from zero, clamped. */
+  /** Real numbers as int8 of the input, as TFLM does: in single precision, half away from zero, clamped. */
   quantise(values) {
     return Int8Array.from(values, (value) => {
       const { scale, zeroPoint } = this.#input;
       if (Number.isNaN(value)) throw new ModelError("input", "a value is no number");
-      const q = Math.max(-256, Math.min(256, value / scale)); // bounded first: an infinite quotient has no integer
-      return Math.max(-128, Math.min(127, zeroPoint + Math.trunc(q + (q < 0 ? -0.5 : 0.5))));
+      const q = Math.min(256, Math.abs(Math.fround(Math.fround(value) / scale))); // bounded first: infinity has no integer
+      const whole = Math.trunc(q) + (q - Math.trunc(q) >= 0.5 ? 1 : 0);
+      return Math.max(-128, Math.min(127, zeroPoint + (value < 0 ? -whole : whole)));
     });
   }
 

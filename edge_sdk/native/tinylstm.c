@@ -676,6 +676,8 @@ static void plan_fully_connected(Plan *plan) {
     require_matrix(file, &weights, rows, columns);
     for (; columns && covered < plan->x.size; covered += columns) vectors++;
     require(file, covered == plan->x.size && plan->output.size == vectors * rows, TINYLSTM_SHAPE);
+    /* TFLM takes the rows from the output's last axis, whatever the weights say. A rank of 0 looks at an axis of length 0. */
+    require(file, plan->output.length[(plan->output.rank - 1) % MOST_AXES] == rows, TINYLSTM_SHAPE);
     if (biased) {
         read_constant(plan, 2, &bias);
         require(file, bias.size == rows, TINYLSTM_SHAPE);
@@ -833,7 +835,9 @@ static void plan_strided_slice(Plan *plan) {
         int32_t size = (int32_t)plan->x.length[i], begin = (int32_t)word(file, bounds[0] + 4 * i);
         int32_t end = (int32_t)word(file, bounds[1] + 4 * i), stride = (int32_t)word(file, bounds[2] + 4 * i);
         require(file, stride > 0 && size, TINYLSTM_SHAPE);
-        begin = masks[0] >> i & 1 ? 0 : clamped(begin < 0 ? begin + size : begin, 0, size - 1);
+        begin = masks[0] >> i & 1 ? 0 : begin < 0 ? begin + size : begin;
+        if (begin < 0) begin = 0;
+        require(file, begin < size, TINYLSTM_SHAPE); /* TFLM would read behind the axis where it shrinks */
         end = masks[1] >> i & 1 ? size : clamped(end < 0 ? end + size : end, 0, size);
         slice->length[i] = (uint32_t)size;
         slice->from[i] = (uint32_t)begin;

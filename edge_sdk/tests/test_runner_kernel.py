@@ -56,6 +56,30 @@ def test_build_makes_a_kernel_that_is_found_from_then_on(nothing_built: Path, ca
     assert main(["build"]) == 0, "a second time replaces it"
 
 
+@needs_compiler
+def test_what_the_user_builds_is_taken_before_what_lies_in_the_checkout(
+    nothing_built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = nothing_built / "older.so"
+    monkeypatch.setattr(native, "_BUILT", older)
+    shutil.copy2(native.build(), older)
+    opened: list[Path] = []
+    monkeypatch.setattr(native, "_opened", lambda path, _changed_ns: opened.append(path))
+    native.kernel()
+    assert opened[0].is_relative_to(nothing_built / "cache")
+
+
+@needs_compiler
+def test_the_compiler_may_be_named_with_its_flags(nothing_built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "cc -g '-DNAME=a word'")
+    assert native.build().is_file()
+    monkeypatch.setenv("CC", "  ")
+    assert native.build().is_file()
+    monkeypatch.setenv("CC", "cc 'unclosed")
+    with pytest.raises(native.KernelError, match="CC is no command"):
+        native.build()
+
+
 def test_without_numpy_a_command_exits_2_and_names_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

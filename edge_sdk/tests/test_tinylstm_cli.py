@@ -5,6 +5,7 @@ import importlib.util
 import json
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ import pytest
 import zenmoon_edge.models
 from zenmoon_edge import native
 from zenmoon_edge.core.flashed import flashed
-from zenmoon_edge.core.tinylstm import TinyLSTM
+from zenmoon_edge.core.tinylstm import ModelError, TinyLSTM
 from zenmoon_edge.tinylstm import engines, quantise
 from zenmoon_edge.tinylstm.__main__ import main
+from zenmoon_edge.tinylstm.verification import verify
 
 sys.path.insert(0, str(Path(__file__).parent))  # reshaped.py
 
@@ -258,6 +260,153 @@ def test_verify_reports_every_engine(capsys: pytest.CaptureFixture[str]) -> None
     report = capsys.readouterr().out
     assert all(engine in report for engine in engines.ENGINES)
     assert "differ" not in report
+
+
+def refused_by_tflm() -> bytes:
+    """A bias whose scale is not that of its products: TFLM alone looks at it, where one scale serves all rows."""
+    from reshaped import load, save
+
+    tree = load(MODEL.read_bytes())
+    graph = tree.subgraphs[0]
+    layer = next(each for each in graph.operators if tree.operatorCodes[each.opcodeIndex].builtinCode == 9)
+    weights = graph.tensors[layer.inputs[1]].quantization
+    weights.scale, weights.zeroPoint = weights.scale[:1], weights.zeroPoint[:1]
+    bias = graph.tensors[layer.inputs[2]].quantization
+    bias.scale, bias.zeroPoint = [1.0], [0]
+    return save(tree)
+
+
+@needs_tflm
+def test_what_tflm_alone_refuses_is_said_and_the_others_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, refused_by_tflm())
+    assert main(["verify", str(path)]) == 0
+    report = capsys.readouterr().out
+    assert "tflm                refuses it: TFLM refuses this file" in report
+    assert "portable            equal" in report
+    np.save(tmp_path / "in.npy", steps("wide", 2))
+    arguments = ["run", str(path), "--input", str(tmp_path / "in.npy"), "--output", str(tmp_path / "out.npy"), "--engine", "tflm"]
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert "TFLM refuses this file" in said
+    assert "next: run it on another engine" in said
+    with pytest.raises(engines.EngineError, match="TFLM refuses this file"):
+        verify(path.read_bytes())
+
+
+def test_a_refusal_by_an_engine_of_ours_is_no_success(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(model: bytes, calls: np.ndarray) -> np.ndarray:
+        raise engines.EngineError("failed", "it ended")
+
+    monkeypatch.setitem(engines.ENGINES, "micropython", ended)
+    assert main(["verify", str(MODEL)]) == 2
+    assert "micropython         refuses it: it ended" in capsys.readouterr().out
+
+
+def test_a_micropython_that_is_none_is_absent_and_verify_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZENMOON_MICROPYTHON", str(tmp_path / "nothing"))
+    assert main(["verify", str(MODEL)]) == 0
+    report = capsys.readouterr().out
+    assert f"micropython         not here: {tmp_path / 'nothing'} is no program" in report
+    assert "portable            equal" in report
+
+
+@pytest.mark.parametrize("engine", [*ENGINES, pytest.param("tflm", marks=needs_tflm)])
+def test_no_steps_give_no_rows(tmp_path: Path, engine: str) -> None:
+    assert run(tmp_path, engine, np.zeros((0, 8), np.int8)).shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot be read (No such file or directory): give the path of a .npy file"),
+        (b"", "no .npy file of numbers, or damaged: save the steps with numpy.save"),
+        (b"no array", "no .npy file of numbers, or damaged: save the steps with numpy.save"),
+        (b"PK\x03\x04 no archive", "no .npy file of numbers, or damaged: save the steps with numpy.save"),
+    ],
+    ids=["missing", "empty", "junk", "archive"],
+)
+def test_an_input_that_is_no_array_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, said: str
+) -> None:
+    if content is not None:
+        (tmp_path / "in.npy").write_bytes(content)
+    assert main(["run", str(MODEL), "--input", str(tmp_path / "in.npy"), "--output", str(tmp_path / "out.npy")]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert "pickle" not in error
+    assert error.count("\n") == 1
+
+
+def test_an_output_that_cannot_be_written_and_an_input_beyond_memory_are_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "in.npy", steps("wide", 2))
+    assert main(["run", str(MODEL), "--input", str(tmp_path / "in.npy"), "--output", str(tmp_path / "none" / "out.npy")]) == 2
+    assert "cannot be written (No such file or directory): give a path" in capsys.readouterr().err
+    with (tmp_path / "in.npy").open("wb") as file:
+        shape = (1 << 58, 8)
+        np.lib.format.write_array_header_1_0(file, {"descr": "|i1", "fortran_order": False, "shape": shape})
+    assert main(["run", str(MODEL), "--input", str(tmp_path / "in.npy"), "--output", str(tmp_path / "out.npy")]) == 2
+    error = capsys.readouterr().err
+    assert "save the steps with numpy.save" in error
+    assert error.count("\n") == 1
+
+
+def test_real_numbers_become_the_same_integers_everywhere() -> None:
+    wearable = TinyLSTM(Path(zenmoon_edge.models.__file__).with_name("wearable.tflite").read_bytes())
+    below = -2.9960784912109375  # in double precision its quotient lies below the half that TFLM sees
+    assert set(quantise(wearable, np.full((1, wearable.input_size), below, np.float32)).ravel().tolist()) == {-97}
+    assert wearable.quantise([below]) == [-97]
+    small = TinyLSTM(MODEL.read_bytes())
+    small.input.scales = (0x3D000000,)  # 1/32: every half is exact
+    for model in (wearable, small):
+        scale, _ = model.input_quantisation()
+        halves = ((np.arange(-120, 120) + 0.5) * scale).astype(np.float32)
+        near = [(halves.view(np.int32) + ulps).view(np.float32) for ulps in range(-3, 4)]
+        values = np.concatenate([*near, np.float32([1e7, -1e7, 0, 3e38, -3e38])])
+        width = model.input_size
+        values = np.resize(values, (-(-len(values) // width), width))
+        assert quantise(model, values).tolist() == [model.quantise(row) for row in values.tolist()]
+
+
+@needs_tflm
+def test_shapes_that_tflm_would_take_otherwise_are_refused_alike() -> None:
+    """Rows that are not the output's last axis, and a slice from behind an axis that shrinks."""
+    from random_models import random_model
+    from reshaped import load, save
+
+    def files() -> Iterator[bytes]:
+        tree = load(MODEL.read_bytes())
+        graph = tree.subgraphs[0]
+        layer = next(each for each in graph.operators if tree.operatorCodes[each.opcodeIndex].builtinCode == 9)
+        target = graph.tensors[layer.outputs[0]]
+        for shape in ([*target.shape, 1], []) if np.prod(target.shape) == 1 else ([*target.shape, 1],):
+            target.shape = shape
+            if target.shape[-1:] != [graph.tensors[layer.inputs[1]].shape[0]]:
+                yield save(tree)
+        for seed in range(100):
+            tree = load(random_model(seed).data)
+            graph = tree.subgraphs[0]
+            for each in graph.operators:
+                if tree.operatorCodes[each.opcodeIndex].builtinCode == 45 and each.builtinOptions.shrinkAxisMask:
+                    axis = each.builtinOptions.shrinkAxisMask.bit_length() - 1
+                    begins = tree.buffers[graph.tensors[each.inputs[1]].buffer]
+                    values = np.array(begins.data, np.uint8).view(np.int32).copy()
+                    values[axis] = graph.tensors[each.inputs[0]].shape[axis]
+                    each.builtinOptions.beginMask = 0
+                    begins.data = values.view(np.uint8)
+                    yield save(tree)
+
+    refused = 0
+    for file in files():
+        for engine in ("portable", *(["native"] if native.kernel() else [])):
+            with pytest.raises(ModelError) as error:
+                TinyLSTM(file, engine)
+            assert error.value.reason == "shape"
+            refused += 1
+    assert refused > 4
 
 
 def test_verify_fails_when_an_engine_differs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,15 @@
 """The native kernel under CPython: `native/tinylstm.c` as a shared library, by ctypes.
 
-Where it is looked for, in this order: the file named by ZENMOON_TINYLSTM_LIBRARY (empty: no kernel, the portable engine runs); the
-checkout's `.toolchain/native`; what `python -m zenmoon_edge.tinylstm build` has put into the user's cache. A cached library is
-named after the source it was made of, so that one of another version is never taken.
+Where ZENMOON_TINYLSTM_LIBRARY is set, only there: the file it names, which is refused if it is no kernel; empty, no kernel, and
+the portable engine runs. Else, in this order: what `python -m zenmoon_edge.tinylstm build` has put into the user's cache; in a
+checkout, what `tools/toolchain.py` has last built into `.toolchain/native`. A cached library is named after the source it was made
+of, so that one of another source is never taken; that of the checkout is taken as it is. What cannot be loaded is passed over.
 """
 
 import ctypes
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -145,7 +147,7 @@ def kernel() -> Kernel | None:
                 "library", f"{VARIABLE} names {named}, which is no kernel ({error}): run `{BUILD_COMMAND}`"
             ) from error
     source = _source()
-    for path in [_BUILT, *([_cached(source)] if source else [])]:
+    for path in [*([_cached(source)] if source else []), _BUILT]:
         try:
             return _opened(path, path.stat().st_mtime_ns)
         except (OSError, AttributeError):
@@ -154,16 +156,19 @@ def kernel() -> Kernel | None:
 
 
 def build() -> Path:
-    """Compiles the kernel into the user's cache; gives the library.
+    """Compiles the kernel into the user's cache, by the command in CC (words as in a shell) or by `cc`; gives the library.
 
     Raises:
         KernelError: `source` or `compiler`.
     """
-    compiler = os.environ.get("CC") or "cc"
-    if shutil.which(compiler) is None:
+    try:
+        compiler = shlex.split(os.environ.get("CC", "")) or ["cc"]
+    except ValueError as error:
+        raise KernelError("compiler", f"CC is no command ({error}): name a C compiler in it, or unset it") from error
+    if shutil.which(compiler[0]) is None:
         raise KernelError(
             "compiler",
-            f"there is no C compiler ({compiler}): install one (Debian, Ubuntu: `apt install gcc`; Fedora: `dnf install gcc`; "
+            f"there is no C compiler ({compiler[0]}): install one (Debian, Ubuntu: `apt install gcc`; Fedora: `dnf install gcc`; "
             "macOS: `xcode-select --install`) or name it in CC. Without the kernel everything runs on the portable engine",
         )
     source = _source()
@@ -173,14 +178,14 @@ def build() -> Path:
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         made = Path(folder, target.name)
-        command = [compiler, *_FLAGS, "-o", str(made), str(source / "tinylstm.c")]
+        command = [*compiler, *_FLAGS, "-o", str(made), str(source / "tinylstm.c")]
         done = subprocess.run(command, capture_output=True, text=True, timeout=_BUILD_TIMEOUT_S, check=False)
         if done.returncode:
             raise KernelError("compiler", f"{' '.join(command)}: {(done.stderr or done.stdout).strip()[-400:]}")
         try:
             Kernel(made)
         except (OSError, AttributeError) as error:
-            raise KernelError("compiler", f"{compiler} made a library that cannot be loaded: {error}") from error
+            raise KernelError("compiler", f"{shlex.join(compiler)} made a library that cannot be loaded: {error}") from error
         made.replace(target)
     return target
 

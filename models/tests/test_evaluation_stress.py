@@ -165,6 +165,7 @@ def test_tables_are_found_by_their_columns_and_other_files_are_ignored(
     rows = "".join(f"{y}.0,x,{t},S{p}\r\n" for person in PEOPLE for p, t, y in reversed(labels_of(person)))
     (folder / "anything.csv.gz").write_bytes(gzip.compress(b"Label,other,Time(sec),Participant\r\n" + rows.encode()))
     (folder / "notes.csv").write_text("a,b\n1,2\n")
+    (folder / "old_mac.csv").write_bytes(b"a,b\r1,2\r")
     (folder / "damaged.csv.gz").write_bytes(b"\x1f\x8b and no more")
     (folder / "README").write_bytes(b"\xff\xfe")
     (folder / "photographs").mkdir()
@@ -188,6 +189,26 @@ def test_labels_of_another_day_leave_a_person_out_by_name(recordings: Path, tmp_
     found = evaluate(made(tmp_path / "data", recordings, text=label_table(rows)))
     assert [one["person"] for one in found["skipped"]] == ["S33"]
     assert found["people"] == 2
+
+
+def test_labels_of_no_recording_are_refused_with_the_next_action(recordings: Path, tmp_path: Path) -> None:
+    text = label_table([(31, t + 5 * 3600, y) for _, t, y in labels_of("S31")])
+    assert "no window with a label" in (found := refusal(made(tmp_path / "data", recordings, ("S31",), text=text)))
+    assert "unix seconds (UTC)" in found
+
+
+def test_column_names_may_have_blanks(recordings: Path, tmp_path: Path) -> None:
+    plain = made(tmp_path / "plain", recordings, ("S31",))
+    text = label_table(labels_of("S31")).replace("Participant,", " Participant ,").replace(",Label", ",Label\t")
+    assert evaluate(made(tmp_path / "data", recordings, ("S31",), text=text)) == evaluate(plain)
+
+
+def test_an_interval_needs_two_people_who_have_both_classes(recordings: Path, tmp_path: Path) -> None:
+    rows = [*labels_of("S31"), *((p, t, 0) for person in PEOPLE[1:] for p, t, _ in labels_of(person))]
+    found = evaluate(made(tmp_path / "data", recordings, text=label_table(rows)))
+    assert found["model"]["auroc"] is not None
+    assert (found["model"]["ci95"]["auroc"], found["model"]["ci95"]["auroc_int8"]) == (None, None)
+    assert "95 %" not in stress.table(found)
 
 
 def test_an_empty_label_is_no_label(recordings: Path, tmp_path: Path) -> None:
@@ -294,6 +315,15 @@ def test_an_exam_is_told_from_what_surrounds_it_by_the_local_clock(tmp_path: Pat
     assert any("higher before and after" in note for note in found["notes"])
 
 
+def test_an_exam_without_beats_is_scored_and_a_column_that_lacks_is_asked_for_in_the_readers_own_file(tmp_path: Path) -> None:
+    folder = exam(tmp_path / "exam", "2018-10-13T08:58:00")
+    (folder / "beats.parquet").unlink()
+    assert evaluate(folder)["people"] == 2
+    path = folder / "once_a_second.parquet"
+    parquet.write_table(parquet.read_table(path).drop_columns(["acc_x"]), path)
+    assert f"{path} has no column acc_x" in refusal(folder)
+
+
 def test_a_nurses_unanswered_reports_are_no_labels_and_nobody_else_answers_for_her(tmp_path: Path) -> None:
     rows = [*seconds(240, START, nurse="5C", session="5C_1"), *seconds(240, START, nurse="15", session="15_1")]
     write(tmp_path / "table.parquet", rows)
@@ -304,6 +334,9 @@ def test_a_nurses_unanswered_reports_are_no_labels_and_nobody_else_answers_for_h
     assert found["dataset"] == "nurse_stress"
     assert [(one["session"], one["n"], one["of_label_1"]) for one in found["per_session"]] == [("15_1", 10, 10), ("5C_1", 40, 20)]
     assert found["model"]["ci95"]["over"] == "sessions"
+    assert any(note.startswith("Nurses with a label: 2, calm periods: 1.") for note in found["notes"])
+    (tmp_path / "answers.csv").write_text("nurse,stress_level,start_unix,end_unix\n5C,na,1,2\n")
+    assert "no window with a label" in refusal(tmp_path)
     (tmp_path / "answers.csv").write_text("nurse,stress_level,start_unix,end_unix\n5C,high,1,2\n")
     assert "line 2 is no report" in refusal(tmp_path)
     (tmp_path / "answers.csv").unlink()

@@ -68,6 +68,15 @@ def test_every_figure_of_the_page_comes_from_the_results() -> None:
     assert "| int8 | 0.740 | 6640 |" in text
     assert "0 of 90 calls of 60 steps give other integers" in text
     assert "sensitivity 0.91" in text
+    assert "what share of the windows at each level are tasks; the two differ by\n0.100 on average" in text
+
+
+def test_the_keys_of_sleep_are_explained_too() -> None:
+    stress, sleep = page.page({}, {}).split("### stress")[1].split("### sleep")
+    assert "`controls.rule.name_at_90`" not in stress
+    for key in ("model.sensitivity", "model.tst_bias_min", "model.specificity_at_90", "controls.rule.NAME", "heart_rate", "notes"):
+        assert f"| `{key}`" in sleep
+    assert "epochs of 30 s" in sleep
 
 
 def test_a_folder_without_a_headline_has_a_page_too() -> None:

@@ -50,6 +50,26 @@ def test_what_libfuzzer_says_is_understood() -> None:
     assert match.groups() == ("524288", "33", "37", "4")
 
 
+@pytest.mark.parametrize(("code", "kept"), [(0, "one"), (1, "one"), (0, "")])
+def test_minimising_stays_in_its_folder_and_says_what_fails(tmp_path: Path, code: int, kept: str) -> None:
+    """A fuzzer that leaves a crash where libFuzzer would, and ends as it is told."""
+    work, program, archive = tmp_path / "work", tmp_path / "fuzzer", tmp_path / "corpus.zip"
+    (work / "corpus").mkdir(parents=True)
+    keep = f'for last do test "${{last##*/}}" = minimised && echo > "$last/{kept}"; done' if kept else ""
+    prefix = 'for each do case "$each" in -artifact_prefix=*) echo > "${each#*=}crash-1";; esac; done'
+    program.write_text(f"#!/bin/sh\necho > here\n{prefix}\n{keep}\necho why >&2\nexit {code}\n")
+    program.chmod(0o755)
+    if code or not kept:
+        with pytest.raises(SystemExit, match="could not be minimised"):
+            fuzz.minimise(program, work, archive)
+        assert not archive.exists()
+        assert "why" in (work / "minimise.log").read_text()
+    else:
+        assert fuzz.minimise(program, work, archive) == 1
+    assert (work / "here").exists()
+    assert [path.name for path in (work / "found").iterdir()] == ["crash-1"]
+
+
 @pytest.mark.soak
 def test_a_defect_is_found_and_its_file_is_kept(tmp_path: Path) -> None:
     """A kernel that reads up to 4 bytes past the file: the fuzzer has to find a file that shows it."""

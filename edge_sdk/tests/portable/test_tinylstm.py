@@ -94,6 +94,32 @@ def test_inputs_are_rounded_half_away_from_zero_and_clamped():
     assert quantised == [zero, zero + 3, zero - 3, 127, -128, zero + 2, zero - 2, zero + 1]
 
 
+def test_inputs_are_quantised_in_single_precision_where_floats_are_double():
+    """Scale 1/32 in the file's bytes: every half is exact, and next to it only single precision rounds to it."""
+    model = TinyLSTM(small())
+    model.input.scales, zero = (0x3D000000,), model.input_quantisation()[1]
+    for n in range(120):
+        half = (n + 0.5) / 32
+        expected = [max(-128, min(127, zero + n + 1)), max(-128, min(127, zero - n - 1))]
+        assert model.quantise([half, -half]) == expected
+        if (1 + 1e-9) * half != half:  # a board whose floats are single precision has no number here
+            assert model.quantise([half * (1 - 1e-9), -half * (1 - 1e-9)]) == expected
+
+    model.input.scales = (0x3D008081,)  # the quotient, too: in double precision it lies just below the half
+    assert model.quantise([-2.9960784912109375]) == [zero - 96]
+
+
+def test_infinity_is_clamped_and_what_is_no_number_is_refused():
+    model = TinyLSTM(small())
+    assert model.quantise([float("inf"), -float("inf"), 1e38, -1e38]) == [127, -128, 127, -128]
+    try:
+        model.quantise([0.0, float("nan")])
+    except ModelError as error:
+        assert error.reason == "input"
+    else:
+        raise AssertionError("accepted")
+
+
 def test_what_is_no_model_is_refused():
     for engine in engines():
         for data, reason in ((b"", "identifier"), (b"\0" * 100, "identifier"), (b"\xff\xff\xff\x7fTFL3", "truncated")):

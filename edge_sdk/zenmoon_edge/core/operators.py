@@ -23,7 +23,8 @@ class FullyConnected(Operator):
         bias = inputs[2] if len(inputs) > 2 else None
         self._rows = weights.rows()
         outputs, self._columns = weights.shape
-        if x.size % self._columns or output.size * self._columns != x.size * outputs:
+        # TFLM takes the rows from the output's last axis, whatever the weights say.
+        if x.size % self._columns or output.size * self._columns != x.size * outputs or output.shape[-1:] != (outputs,):
             raise GraphError("shape", "FULLY_CONNECTED of %s with %s" % (list(x.shape), list(weights.shape)))
         biases = list(bias.values(INT32)) if bias else [0] * outputs
         if len(biases) != outputs:
@@ -186,7 +187,9 @@ def _strided_slice(inputs: "list[Tensor | None]", output: Tensor, options: "Tabl
         if stride < 1 or not length:
             raise GraphError("shape", "STRIDED_SLICE with stride %d" % stride)
         bit = 1 << axis
-        begin = 0 if begin_mask & bit else max(0, min(length - 1, begin + length if begin < 0 else begin))
+        begin = 0 if begin_mask & bit else max(0, begin + length if begin < 0 else begin)
+        if begin >= length:  # TFLM would read behind the axis where it shrinks
+            raise GraphError("shape", "STRIDED_SLICE from %d of an axis of %d" % (begin, length))
         end = length if end_mask & bit else max(0, min(length, end + length if end < 0 else end))
         if shrink_mask & bit:
             end = begin + 1

@@ -1,8 +1,10 @@
 """Asleep or awake, and in which stage, from the movement counts and the heart rate of 30 s epochs; and the count rules.
 
-Strictly causal: what is said of an epoch depends on that epoch and the ones before it. No clock, no number of the epoch, and
-no statistic that grows with the night goes in: levels are exponential and forget. Only ratios go in too, movement against
-this wearer's own largest and heart rate against this wearer's own usual, so that a device's unit of counts does not matter.
+Strictly causal: what is said of an epoch depends on that epoch and the ones before it. No clock, no number of the epoch and
+no sum over the night goes in: levels are exponential and forget. Only ratios go in too, movement against this wearer's own
+largest and heart rate against this wearer's own usual, so that a device's unit of counts does not matter. The largest forgets
+slowly (`_LARGEST_KEPT`) and rises through the first hours, which tells a little of the time; the model's card shows how little, by
+counts in random order.
 
 Begin a night by `reset()` when the wearer goes to bed: a day's running and jumping is no measure for a night's movements.
 

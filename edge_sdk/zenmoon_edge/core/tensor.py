@@ -10,10 +10,11 @@ INT32, INT16, INT8 = 2, 7, 9  # TensorType of schema.fbs
 _WIDTH = {INT32: (4, "i"), INT16: (2, "h"), INT8: (1, "b")}
 _MOST_AXES = 4
 _MOST_VALUES = 65535  # an index fits 16 bits
+_MOST_REAL = 1e30  # far beyond int8 with any scale that is allowed, and a float32 everywhere
 
 
 class GraphError(EdgeError):
-    """A graph that this runner does not run: `operator`, `type`, `shape`, `scale`, `schema`."""
+    """A graph that this runner does not run: `operator`, `type`, `shape`, `scale`, `schema`; `input`: a value is no number."""
 
 
 class Tensor:
@@ -72,15 +73,25 @@ class Tensor:
         return [values[i : i + columns] for i in range(0, len(values), columns)]
 
     def quantise(self, x: "list[float]") -> "list[int]":
-        """Real numbers as int8: half away from zero, clamped."""
+        """Real numbers as int8, as TFLM does: value and quotient in single precision, half away from zero, clamped.
+
+        Raises:
+            GraphError: `input`: a value that is no number.
+        """
         scale = real(self.scales[0])
         zero = self.zero_points[0]
         result = []
         for value in x:
-            q = value / scale
-            # The bound comes first: an infinite quotient has no integer.
-            q = zero + (int(min(q, 256.0) + 0.5) if q >= 0 else -int(0.5 - max(q, -256.0)))
-            result.append(-128 if q < -128 else 127 if q > 127 else q)
+            if not (value >= 0 or value < 0):  # NaN is neither
+                raise GraphError("input", "a value that is no number")
+            # The bound comes first: an infinite quotient has no integer, and a large one no single precision.
+            q = abs(_single(max(-_MOST_REAL, min(_MOST_REAL, value))) / scale)
+            q = 256.0 if q > 256.0 else _single(q)
+            n = int(q)
+            if q - n >= 0.5:  # exact in any precision; q + 0.5 would be rounded
+                n += 1
+            n = zero + (n if value > 0 else -n)
+            result.append(-128 if n < -128 else 127 if n > 127 else n)
         return result
 
     def dequantise(self, values: "list[int]") -> "list[float]":
@@ -96,3 +107,9 @@ class Operator:
     def __call__(self, x: "list[int]") -> "list[int]":
         """Runs it once."""
         raise NotImplementedError
+
+
+def _single(value: float) -> float:
+    """The nearest float32."""
+    nearest: float = struct.unpack("<f", struct.pack("<f", value))[0]
+    return nearest

@@ -106,8 +106,17 @@ class TinyLSTM:
         return self._engine.run(x, self.input_size)
 
     def quantise(self, x: "list[float]") -> "list[int]":
-        """Real inputs as int8: half away from zero, clamped."""
-        return self.input.quantise(x)
+        """Real inputs as int8: half away from zero, clamped.
+
+        Raises:
+            ModelError: `input`: a value that is no number.
+        """
+        refused = None
+        try:
+            return self.input.quantise(x)
+        except EdgeError as error:
+            refused = ModelError(error.reason, error.detail)
+        raise refused
 
     def dequantise(self, values: "list[int]") -> "list[list[float]]":
         """The result of `step` as real numbers, a list per output tensor."""

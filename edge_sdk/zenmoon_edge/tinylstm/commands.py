@@ -13,21 +13,27 @@ the same int8 OUT: the integers that their QUANTIZE makes and that their DEQUANT
 import argparse
 import json
 import sys
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zenmoon_edge import native
 from zenmoon_edge.core.errors import EdgeError
 from zenmoon_edge.core.tinylstm import TinyLSTM
 from zenmoon_edge.tinylstm.engines import ENGINES, quantise
 from zenmoon_edge.tinylstm.inspection import inspect, table
-from zenmoon_edge.tinylstm.verification import verify
+from zenmoon_edge.tinylstm.verification import compare
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status: 0 done (verify: all equal), 1 engines differ, 2 refused; the message names the cause and what to do."""
+    """Exit status; where it is not 0, a message names the cause and what to do.
+
+    0: done; of `verify`: all that ran are equal, and TFLM alone may refuse the file. 1: engines differ. 2: refused.
+    """
     options = _parser().parse_args(arguments)
     try:
         model = _read(options.model)
@@ -36,13 +42,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(json.dumps(found, indent=1) if options.json else table(found))
             return 0
         if options.command == "verify":
-            return _report(*verify(model))
+            return _report(*compare(model))
         _run(model, options.input, options.output, options.engine)
     except EdgeError as error:
         print(sentence(error), file=sys.stderr)
         return 2
-    except (EOFError, OSError, ValueError) as error:
+    except OSError as error:
         print(error, file=sys.stderr)
+        return 2
+    except MemoryError:
+        print("This takes more memory than there is: give fewer steps, or a smaller model", file=sys.stderr)
         return 2
     return 0
 
@@ -71,22 +80,43 @@ def _read(path: Path) -> bytes:
         raise OSError(f"{path} cannot be read ({error.strerror}): give the path of a .tflite file") from error
 
 
+def _steps(path: Path) -> NDArray[Any]:
+    next_action = "save the steps with numpy.save, as one array of float32 or int8"
+    try:
+        with path.open("rb") as file:
+            steps = np.load(file, allow_pickle=False)
+    except MemoryError as error:
+        raise OSError(f"{path} says that it holds more than the memory takes: {next_action}") from error
+    except OSError as error:
+        raise OSError(f"{path} cannot be read ({error.strerror or error}): give the path of a .npy file") from error
+    except (EOFError, ValueError, zipfile.BadZipFile) as error:  # numpy's words would advise to unpickle what nobody knows
+        raise OSError(f"{path} is no .npy file of numbers, or damaged: {next_action}") from error
+    if not isinstance(steps, np.ndarray):
+        steps.close()
+        raise OSError(f"{path} is no .npy file of one array: {next_action}")
+    return steps
+
+
 def _run(model: bytes, source: Path, target: Path, engine: str | None) -> None:
     engine = engine or ("native" if native.kernel() else "portable")
-    steps = np.load(source, allow_pickle=False)
-    if not isinstance(steps, np.ndarray):
-        raise ValueError(f"{source} is no .npy file of one array: save the steps with numpy.save")
-    result = ENGINES[engine](model, quantise(TinyLSTM(model, "portable"), steps))
-    with target.open("wb") as file:
-        np.save(file, result)
+    result = ENGINES[engine](model, quantise(TinyLSTM(model, "portable"), _steps(source)))
+    try:
+        with target.open("wb") as file:
+            np.save(file, result)
+    except OSError as error:
+        raise OSError(f"{target} cannot be written ({error.strerror or error}): give a path in a folder of your own") from error
 
 
-def _report(different: dict[str, int], absent: dict[str, str]) -> int:
+def _report(different: dict[str, int], refused: dict[str, str], absent: dict[str, str]) -> int:
     for name, count in different.items():
         print(f"{name:20}{f'{count} calls differ' if count else 'equal'}")
+    for name, said in refused.items():
+        print(f"{name:20}refuses it: {said}")
     for name, reason in absent.items():
         print(f"{name:20}not here: {reason}")
-    return 1 if any(different.values()) else 0
+    if any(different.values()):
+        return 1
+    return 2 if set(refused) - {"tflm"} else 0  # TFLM's limits are its own; ours all take the same files
 
 
 _NEXT = {

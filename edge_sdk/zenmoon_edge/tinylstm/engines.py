@@ -26,7 +26,7 @@ Int8 = NDArray[np.int8]
 _PACKAGES = Path(__file__).resolve().parents[2]
 _TOOLCHAIN = _PACKAGES.parent / ".toolchain"
 _TOOLCHAIN_COMMAND = "in a checkout of the project, run `python tools/toolchain.py`"
-_ARENA_BYTES = 1 << 22  # TFLM ends the process when its arena is too small; a wearable's models need a few KB, a window's some more
+_ARENA_BYTES = 1 << 22  # a wearable's models need a few KB, a window's some more
 _ON_MICROPYTHON = """
 import sys
 from zenmoon_edge.core.tinylstm import TinyLSTM
@@ -75,7 +75,7 @@ writeFileSync(outPath, new Uint8Array(kernel.memory.buffer, outAt, outBytes));
 
 
 class EngineError(EdgeError):
-    """An engine that cannot run: `absent` (detail names the command that installs it), `failed`, `input`."""
+    """An engine that cannot run: `absent` (detail names what installs it), `failed` (it refuses the file or ended), `input`."""
 
 
 def quantise(model: TinyLSTM, values: NDArray[Any]) -> Int8:
@@ -93,7 +93,7 @@ def quantise(model: TinyLSTM, values: NDArray[Any]) -> Int8:
         if not np.isfinite(values).all():
             raise EngineError("input", "the input holds values that are no finite numbers")
         scale, zero_point = model.input_quantisation()
-        # TFLM divides in single precision and rounds exactly; in single precision the half could not be added exactly.
+        # As Tensor.quantise: TFLM divides in single precision, where the half could not be added exactly.
         with np.errstate(over="ignore"):
             quotient = (values / np.float32(scale)).astype(np.float64)
         rounded = np.trunc(np.clip(quotient, -512, 512) + np.copysign(0.5, quotient))
@@ -159,7 +159,7 @@ def run_tflm(model: bytes, calls: Int8) -> Int8:
     """TensorFlow Lite Micro itself, from its wheel.
 
     Raises:
-        EngineError: `absent`.
+        EngineError: `absent`, or `failed`: TFLM refuses a file that this project's engines run.
     """
     try:
         runtime = import_module("tflite_micro").runtime
@@ -167,9 +167,21 @@ def run_tflm(model: bytes, calls: Int8) -> Int8:
         raise EngineError("absent", f"TFLM is not installed ({error.name}): run `pip install --pre tflite-micro pyyaml`") from error
     runner = TinyLSTM(model, "portable")  # refuses what TFLM would answer by ending the process
     borders = Borders(ModelFile(model))
-    interpreter = runtime.Interpreter.from_bytes(model, arena_size=_ARENA_BYTES)
-    interpreter.reset()
     result = np.empty((len(calls), sum(output.size for output in runner.outputs)), np.int8)
+    try:
+        _interpret(runtime.Interpreter.from_bytes(model, arena_size=_ARENA_BYTES), borders, calls, result)
+    except RuntimeError as error:
+        raise EngineError(
+            "failed",
+            f"TFLM refuses this file: {error}, within {_ARENA_BYTES >> 20} MiB (its own words stand above); "
+            "next: run it on another engine, or convert it as docs/tinylstm.md shows",
+        ) from error
+    return result
+
+
+def _interpret(interpreter: Any, borders: Borders, calls: Int8, result: Int8) -> None:
+    """Fills `result` with TFLM's answers."""
+    interpreter.reset()
     for call, row in zip(calls, result, strict=True):
         interpreter.set_input((_real(borders.input, call) if borders.float_input else call).reshape(borders.shape), 0)
         interpreter.invoke()
@@ -178,7 +190,6 @@ def run_tflm(model: bytes, calls: Int8) -> Int8:
             values = interpreter.get_output(i).ravel()
             row[at : at + output.size] = output.quantise(values.tolist()) if borders.float_outputs[i] else values
             at += output.size
-    return result
 
 
 ENGINES: Mapping[str, Callable[[bytes, Int8], Int8]] = {
@@ -208,6 +219,10 @@ def _run_micropython(model: bytes, calls: Int8, engine: str, folders: list[str])
     executable = micropython()
     if executable is None:
         raise EngineError("absent", f"MicroPython is not built: {_TOOLCHAIN_COMMAND}")
+    if shutil.which(executable) is None:
+        raise EngineError(
+            "absent", f"{executable} is no program: name MicroPython's in ZENMOON_MICROPYTHON, or unset it; {_TOOLCHAIN_COMMAND}"
+        )
     path = ":".join([str(_PACKAGES), *folders, ".frozen"])
     return _run_program(
         model,
@@ -231,21 +246,27 @@ def _run_program(
     environment: Mapping[str, str] | None = None,
 ) -> Int8:
     """Runs `BEFORE SCRIPT MODEL IN OUT AFTER` and gives what it has written to OUT."""
-    with tempfile.TemporaryDirectory() as folder:
-        model_file, source, target, program = (Path(folder, part) for part in ("model", "in", "out", script[0]))
-        model_file.write_bytes(model)
-        source.write_bytes(calls.tobytes())
-        program.write_text(script[1])
-        done = subprocess.run(
-            [*before, str(program), str(model_file), str(source), str(target), *after],
-            env={**os.environ, **(environment or {})},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise EngineError("failed", f"{name}: {(done.stderr or done.stdout).strip()[-400:]}")
-        return np.fromfile(target, np.int8).reshape(len(calls), -1)
+    width = sum(output.size for output in Borders(ModelFile(model)).outputs)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            model_file, source, target, program = (Path(folder, part) for part in ("model", "in", "out", script[0]))
+            model_file.write_bytes(model)
+            source.write_bytes(calls.tobytes())
+            program.write_text(script[1])
+            done = subprocess.run(
+                [*before, str(program), str(model_file), str(source), str(target), *after],
+                env={**os.environ, **(environment or {})},
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+            )
+            if done.returncode:
+                said = (done.stderr or done.stdout).strip()[-400:]
+                raise EngineError("failed", f"{name} ended with {done.returncode}: {said}; next: run it on another engine")
+            return np.fromfile(target, np.int8).reshape(len(calls), width)
+    except OSError as error:
+        raise EngineError("failed", f"{name} cannot be run here ({error}); next: run it on another engine") from error
 
 
 def _real(border: Tensor, call: Int8) -> NDArray[np.float32]:

@@ -18,6 +18,7 @@ _OPERATORS = {  # BuiltinOperator; the last ones are what a converter leaves whe
     44: "UNIDIRECTIONAL_SEQUENCE_LSTM", 45: "STRIDED_SLICE", 114: "QUANTIZE",
     0: "ADD", 2: "CONCATENATION", 18: "MUL", 32: "CUSTOM", 39: "TRANSPOSE", 49: "SPLIT", 83: "PACK", 88: "UNPACK", 119: "WHILE",
 }  # fmt: skip
+_RUNS = "runs on the native kernel and the portable engine; `verify` asks TensorFlow Lite Micro too"
 _TYPES = {0: ("float32", 4), 1: ("float16", 2), 2: ("int32", 4), 3: ("uint8", 1), 4: ("int64", 8), 7: ("int16", 2), 9: ("int8", 1)}
 
 
@@ -29,7 +30,8 @@ def inspect(model: bytes) -> dict[str, Any]:
 
     Returns:
         `file`, `steps`, `features`, `outputs`, `operators`, `tensors`, `state`, `metadata`, `macs_per_step`, `kernel` (its memory)
-        and `refused` (None where every engine runs the file). Sizes in bytes; a scale stands for one step of an integer.
+        and `refused` (None where the native kernel and the portable engine run the file; only `verify` asks TFLM). Sizes in bytes;
+        a scale stands for one step of an integer.
 
     Raises:
         EdgeError: the file cannot even be read.
@@ -65,7 +67,7 @@ def table(found: dict[str, Any]) -> str:
         f"{a_call} a call: {found['features']} features a step in, {outputs} values a call out",
         f"{found['macs_per_step']} multiplications with a weight (MACs) a step",
         f"memory beside the file: {f'{memory} bytes' if memory is not None else 'unknown, the kernel is not built or refuses'}",
-        f"refused: {refused['reason']}: {refused['detail']}" if refused else "runs on every engine",
+        f"refused: {refused['reason']}: {refused['detail']}" if refused else _RUNS,
         "",
     ]
     lines += _columns(

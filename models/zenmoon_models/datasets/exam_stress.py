@@ -31,12 +31,13 @@ def sessions(folder: Path | str) -> list[Session]:
 
 
 def write_e4(session: Session, folder: Path | str) -> Path:
-    """Writes a session as an Empatica E4 folder; what becomes of a second stands in e4_folder.
+    """Writes a session as an Empatica E4 folder, without beats where there is no table of them; see e4_folder.
 
     Raises:
         ModelsError: as `sessions`, and `data` when the folder is not empty.
     """
-    beats = one_hertz.beats(session, session.folder / _BEATS)
+    path = session.folder / _BEATS
+    beats = one_hertz.beats(session, path) if path.is_file() else None
     return e4_folder.write(folder, one_hertz.seconds(session, ("acc_x", "acc_y", "acc_z"), beats))
 
 

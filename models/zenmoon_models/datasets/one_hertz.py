@@ -62,7 +62,7 @@ def sessions(folder: Path, columns: Sequence[str], name: Callable[..., str]) -> 
         table = table.append_column(column, [flags.astype(np.int64)])
     times = _floats(table, "unix_s")
     if not np.all((times > 0) & (times < _LATEST)):  # nor does NaN pass
-        raise ModelsError("data", f"{folder / TABLE} has rows whose unix_s are no unix seconds: restore it")
+        raise ModelsError("data", f"{(folder / TABLE).resolve()} has rows whose unix_s are no unix seconds: restore it")
     wanted = [("unix_s", "min"), ("unix_s", "max"), ("unix_s", "count"), *((column, "sum") for column in counts)]
     found = []
     for row in table.group_by(list(columns), use_threads=False).aggregate(wanted).to_pylist():
@@ -99,7 +99,7 @@ def seconds(session: Session, direction: Sequence[str] = (), beats: NDArray[np.f
     order = np.argsort(unix_s, kind="stable")
     unix_s = unix_s[order]
     if not len(unix_s) or np.any(unix_s != np.rint(unix_s)) or np.any(np.diff(unix_s) <= 0):
-        raise ModelsError("data", f"{session.name} of {path} has no rows, or a second twice or broken: restore the file")
+        raise ModelsError("data", f"{session.name} of {path.resolve()} has no rows, or a second twice or broken: restore the file")
     signal = {column: _floats(table, column)[order] for column in (*_SIGNALS, *direction)}
     return Seconds(
         unix_s=unix_s.astype(np.int64),
@@ -153,11 +153,13 @@ def read(path: Path, columns: Sequence[str], *, key: Key = (), needed: Sequence[
         there = set(parquet.read_schema(path).names)
         absent = sorted({*columns, *needed, *(column for column, _ in key)} - there)
         if absent:
-            raise ModelsError("data", f"{path} has no column {', '.join(absent)}: it is another table, restore the data set's own")
+            raise ModelsError(
+                "data", f"{path.resolve()} has no column {', '.join(absent)}: it is another table, restore the data set's own"
+            )
         filters = [(column, "=", value) for column, value in key] or None
         return parquet.read_table(path, columns=list(columns), filters=filters)
     except (arrow.ArrowException, OSError) as error:
-        raise ModelsError("data", f"{path} cannot be read ({error}): restore it") from error
+        raise ModelsError("data", f"{path.resolve()} cannot be read ({error}): restore it") from error
 
 
 def _floats(table: Any, column: str) -> NDArray[np.float64]:

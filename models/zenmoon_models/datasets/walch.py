@@ -20,9 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from zenmoon_models.datasets import one_hertz
+from zenmoon_models.datasets import one_hertz, tables
 from zenmoon_models.errors import ModelsError
-from zenmoon_models.evaluation import tables
 
 FOLDER = "walch_sleep_accel"  # where the data sets' folders lie
 NAME = "Walch sleep accelerometer"
@@ -136,10 +135,13 @@ def _paths(folder: Path, columns: tuple[str, ...]) -> list[Path]:
 
 
 def _table(folder: Path, columns: tuple[str, ...], without: str | None = None) -> Table | None:
+    """The rows of every table with these columns: a table for all people, or one a person."""
     paths = [path for path in _paths(folder, columns) if without is None or path not in _paths(folder, (*columns, without))]
-    if len(paths) > 1:
-        raise ModelsError("data", f"{' and '.join(path.name for path in paths)} hold the same columns: keep one")
-    return _columns(paths[0], columns) if paths else None
+    found = [_columns(path, columns) for path in paths]
+    people = [set(table["subject"].tolist()) for table in found]
+    if len(set().union(*people)) < sum(map(len, people)):
+        raise ModelsError("data", f"{' and '.join(path.name for path in paths)} hold the same person: keep one")
+    return {name: np.concatenate([table[name] for table in found]) for name in columns} if found else None
 
 
 def _columns(path: Path, columns: tuple[str, ...]) -> Table:

@@ -2,5 +2,5 @@
 
 `evaluate(folder) -> dict` gives the figures as they stand in the JSON, `table(result) -> str` shows them to people.
 stress: `layouts` (which set lies in the folder, its people and labels) → `windows` (what a wearable computes of a recording) →
-`controls` (what tells physiology from a clock) → `stress` (the figures). sleep stands alone. `report` writes docs/evaluation.md.
+`controls` (what tells physiology from a clock) → `stress` (the figures). sleep stands alone. `page` writes docs/evaluation.md.
 """

@@ -16,9 +16,8 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from zenmoon_models.datasets import exam_stress, nurse_stress, one_hertz
+from zenmoon_models.datasets import exam_stress, nurse_stress, one_hertz, tables
 from zenmoon_models.errors import ModelsError
-from zenmoon_models.evaluation import tables
 
 LABELS = ("Participant", "Time(sec)", "Label")
 _SECONDS = ("unix_s", "hr", "eda", "temp", "acc_mag_mean", "acc_mag_std")
@@ -55,7 +54,6 @@ _NURSE_NOTES = [
         "something leaks."
     ),
     "Published once a second, without the pulse wave and without beats: heart rate and RMSSD are no inputs.",
-    "Two nurses and a handful of calm periods: the interval is drawn over sessions and is no interval over people.",
 ]
 
 
@@ -195,6 +193,7 @@ def _nurse_stress(folder: Path, paths: list[Path]) -> Layout:
                 reports.append((row["nurse"], int(float(row["start_unix"])), int(float(row["end_unix"])), int(level > 0)))
         except (AttributeError, TypeError, ValueError) as error:
             raise ModelsError("data", f"{paths[0]}, line {number} is no report ({row}): restore the table") from error
+    calm: set[tuple[str, int, int]] = set()
     sources = []
     for session in nurse_stress.sessions(folder):
         nurse, first = str(dict(session.key)["nurse"]), int(session.start.timestamp())
@@ -205,10 +204,17 @@ def _nurse_stress(folder: Path, paths: list[Path]) -> Layout:
             for second in range(max(first, begin), min(first + session.seconds, end))
         }
         sources.append(Source(nurse, session.name, labels, partial(nurse_stress.write_e4, session)))
+        calm.update(
+            (reporter, begin, end)
+            for reporter, begin, end, level in reports
+            if reporter == nurse and not level and begin < first + session.seconds and end > first
+        )
+    nurses = {source.person for source in sources if source.labels}
+    counts = f"Nurses with a label: {len(nurses)}, calm periods: {len(calm)}"
     return Layout(
         "nurse_stress",
         "1 = a period that the nurse herself called stressful afterwards (level 1 or 2), 0 = one that she called calm",
-        _NURSE_NOTES,
+        [*_NURSE_NOTES, f"{counts}. The interval is drawn over sessions and is no interval over people."],
         sources,
         [],
         over="sessions",

@@ -48,7 +48,13 @@ _KEYS = (
         ),
     ),
     ("`model.flips`", "share of the windows that float and file decide otherwise at 0.5"),
-    ("`model.ci95`", "95 % intervals: people (nurse set: sessions) are drawn again, never windows"),
+    (
+        "`model.ci95`",
+        (
+            "95 % intervals: people (nurse set: sessions) are drawn again, never windows; null with fewer than two people who have "
+            "both classes"
+        ),
+    ),
     ("`model.reason`", "why there is no headline, where there is none"),
     ("`controls.clock_only`", "elapsed session time and nothing else, fitted on the others of the folder"),
     ("`controls.logistic_regression`", "the same inputs, smoothed alike, fitted on the others of the folder"),
@@ -61,6 +67,62 @@ _KEYS = (
     ("`heart_rate_bpm`", "means by label, on worn windows and on all"),
     ("`skipped`, `warnings`", "people who could not be scored and why; what was tolerated in a recording"),
     ("`ablation`, `streaming`", "from the model's card: float → pruned → int8 → one step at a time"),
+)
+_SLEEP_KEYS = (
+    ("key", ""),
+    ("---", "---"),
+    (
+        "`people`, `rows`",
+        (
+            "people and epochs of 30 s of the headline: not in the training list, scored by polysomnography, with counts, and the "
+            "model speaks"
+        ),
+    ),
+    ("`in_training`", "people of the folder whom the card names as training; scored in `per_person`, left out of the headline"),
+    ("`model.threshold`", "of the shipped file: at or above it an epoch is called sleep"),
+    ("`model.auroc`", "of the network in floating point; that of the file where no float was kept (`model.float` says so)"),
+    ("`model.auroc_int8`", "of the shipped file as the phone runs it, and so are all figures below"),
+    ("`model.sensitivity`", "share of the sleep found at the threshold"),
+    ("`model.specificity`", "share of the wake found at the threshold"),
+    ("`model.kappa`", "Cohen's, of sleep and wake at the threshold; `stage_kappa`: of awake, light, deep and REM"),
+    ("`model.tst_bias_min`", "minutes of sleep said too many at the threshold, mean over people (total sleep time)"),
+    (
+        "`model.specificity_at_90`",
+        "share of the wake found where 90 % of the sleep of these people is found, whatever the threshold",
+    ),
+    ("`model.flips`", "share of the epochs that float and file decide otherwise at the file's threshold"),
+    ("`model.ci95`", "95 % intervals: people are drawn again, never epochs; null with fewer than two who both slept and lay awake"),
+    ("`model.without_heart_rate`", "the same file on the same epochs, heart rate withheld"),
+    ("`model.counts_two_minutes_late`", "the same with the counts two minutes late, by when their smoothing no longer looks ahead"),
+    ("`model.reason`", "why there is no headline, where there is none"),
+    (
+        "`controls.rule.NAME`",
+        (
+            "a rule of counts at the threshold that was set on the card's training people; `specificity_at_equal`: wake found "
+            "where it finds as much sleep as the model does at its own threshold"
+        ),
+    ),
+    (
+        "`controls.rule.name`",
+        "the best rule at equal sensitivity; `auroc`, `sensitivity` and `specificity` beside it are those of that comparison",
+    ),
+    (
+        "`controls.rule.name_at_90`",
+        "the best rule where 90 % of the sleep is found; `specificity_at_90` beside it is that rule's",
+    ),
+    (
+        "`controls.rule.model_finds_more_at_90`",
+        "`specificity_at_90` of the model less that of the rule `name_at_90`, and its 95 % interval over people (`…_ci95`)",
+    ),
+    ("`controls.clock_only`", "time since the first epoch and nothing else, fitted on the others of the folder"),
+    ("`controls.logistic_regression`", "the same inputs, fitted on the others of the folder"),
+    (
+        "`controls.leaky_split`",
+        "what a random split of epochs would have claimed: five nearest epochs, five folds. Never to be quoted",
+    ),
+    ("`heart_rate`", "share of each person's epochs with counts that have a heart rate"),
+    ("`notes`", "what has to be known beside the figures"),
+    ("`skipped`", "people who could not be scored and why"),
 )
 
 
@@ -82,8 +144,12 @@ def page(results: dict[str, dict[str, Any]], tables: dict[str, str]) -> str:
     if "nurse" in results:
         parts += _nurse(results["nurse"])
     parts += [f"## {name.capitalize()}\n```text\n{text}\n```" for name, text in tables.items()]
-    keys = "\n".join(f"| {key} | {meaning} |" for key, meaning in _KEYS)
-    return "\n\n".join([*parts, f"## What the keys of the JSON mean\n{keys}\n"])
+    parts += [f"## What the keys of the JSON mean\n### stress\n{_meanings(_KEYS)}", f"### sleep\n{_meanings(_SLEEP_KEYS)}\n"]
+    return "\n\n".join(parts)
+
+
+def _meanings(keys: Sequence[tuple[str, str]]) -> str:
+    return "\n".join(f"| {key} | {meaning} |" for key, meaning in keys)
 
 
 def drawings(results: dict[str, dict[str, Any]]) -> dict[str, str]:
@@ -106,8 +172,9 @@ def _laboratory(result: dict[str, Any]) -> list[str]:
         )
     parts.append(_people(result))
     parts.append(
-        f"### Calibration\nExpected calibration error {_figure(calibration['ece'])}. A strain of 0.8 shall be a task in eight of "
-        "ten windows; dots below the diagonal\nsay too much, above it too little.\n\n"
+        f"### Calibration\nStrain is a scale, not a probability. The picture shows what share of the windows at each level are "
+        f"tasks; the two differ by\n{_figure(calibration['ece'])} on average (expected calibration error), on the diagonal they "
+        "would be the same.\n\n"
         f"![Reliability: share of windows in a task by strain]({RELIABILITY})"
     )
     ablation, streaming = _ablation(result["ablation"]), result.get("streaming")

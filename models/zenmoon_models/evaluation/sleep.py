@@ -69,6 +69,7 @@ def evaluate(folder: Path, *, model: Path = MODEL) -> dict[str, Any]:
             for night in people.nights
         },
         "skipped": _skipped(nights, names),
+        "notes": _notes(card, [names[i] for i in unseen]),
     }
 
 
@@ -79,6 +80,18 @@ def _people(nights: list[walch.Night]) -> People:
     if not kept:
         raise ModelsError("data", "no night has an epoch with counts and a stage after the first five minutes: restore the table")
     return People([everybody.nights[i] for i in kept], [everybody.sequences[i] for i in kept])
+
+
+def _notes(card: dict[str, Any], unseen: list[str]) -> list[str]:
+    count = len({*unseen} & {*card.get("threshold_set_on", [])})
+    if not count:
+        return []
+    return [
+        (
+            f"the threshold was set on {count} of these people too: AUROC and specificity_at_90 do not depend on it, "
+            "sensitivity, specificity, kappa and TST bias do"
+        )
+    ]
 
 
 def _skipped(nights: list[walch.Night], names: list[str]) -> list[dict[str, str]]:
@@ -103,12 +116,16 @@ def _headline(data: bytes, int8: list[Scored], counted: People, model: Path) -> 
         found["flips"] = scores.flips(sleep.pooled(int8)[1], sleep.pooled(real)[1], threshold)
     else:
         found |= {"flips": None, "float": f"{absent}: auroc is that of the int8 file"}
-    drawn = len(int8) > 1 and len({bool(flag) for one in int8 for flag in one.asleep}) > 1
-    found["ci95"] = held.intervals(int8, threshold, seed=SEED) if drawn else {"auroc": None}
+    found["ci95"] = held.intervals(int8, threshold, seed=SEED) if _drawable(int8) else {"auroc": None}
     found["without_heart_rate"] = sleep.figures(held.by_model(data, counted, heart_rate=False), threshold)
     found["counts_two_minutes_late"] = sleep.figures(held.by_model(data, counted, delay=held.DELAY), threshold)
     found["threshold"] = threshold
     return held.rounded(found)
+
+
+def _drawable(people: Sequence[Scored]) -> bool:
+    """Whether an interval over these people says anything: two of them both slept and lay awake."""
+    return sum(len(np.unique(one.asleep)) == 2 for one in people) >= 2
 
 
 def _float(people: People, int8: list[Scored], model: Path, threshold: float) -> tuple[list[Scored], str]:
@@ -163,7 +180,7 @@ def _controls(card: dict[str, Any], people: People, every: list[Scored], unseen:
 
 def _rules(card: dict[str, Any], people: People, int8: list[Scored], unseen: list[int], found_sleep: float) -> dict[str, Any]:
     """Each rule at its threshold and, as `specificity_at_equal`, where it finds as much sleep as the model; on top the best of
-    them at equal sensitivity, and how much more wake the model finds."""
+    them at equal sensitivity, the best of them at 90 %, and how much more wake than that one the model finds at 90 %."""
     scored = {}
     result: dict[str, Any] = {}
     for name, rule in card["held_out_figures"]["rules"].items():
@@ -171,16 +188,21 @@ def _rules(card: dict[str, Any], people: People, int8: list[Scored], unseen: lis
         scored[name] = [every[i] for i in unseen]
         equal = sleep.specificity_at(scored[name], found_sleep) if found_sleep > 0 else float("nan")
         result[name] = sleep.figures(scored[name], rule["threshold"]) | {"specificity_at_equal": equal}
-    best = max(result, key=lambda name: np.nan_to_num(result[name]["specificity_at_equal"], nan=-1.0))
-    pairs = list(zip(int8, scored[best], strict=True))
+
+    def best_by(figure: str) -> str:
+        return max(result, key=lambda name: float(np.nan_to_num(result[name][figure], nan=-1.0)))
+
+    best, best_at_90 = best_by("specificity_at_equal"), best_by("specificity_at_90")
+    pairs = list(zip(int8, scored[best_at_90], strict=True))
     top = {
         "name": best,
         "auroc": result[best]["auroc"],
         "sensitivity": found_sleep,
         "specificity": result[best]["specificity_at_equal"],
-        "specificity_at_90": result[best]["specificity_at_90"],
+        "name_at_90": best_at_90,
+        "specificity_at_90": result[best_at_90]["specificity_at_90"],
         "model_finds_more_at_90": sleep.gain(pairs),
-        "model_finds_more_at_90_ci95": scores.interval(pairs, sleep.gain, seed=SEED) if len(pairs) > 1 else None,
+        "model_finds_more_at_90_ci95": scores.interval(pairs, sleep.gain, seed=SEED) if _drawable(int8) else None,
     }
     return top | result
 

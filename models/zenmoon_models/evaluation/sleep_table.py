@@ -25,6 +25,10 @@ def table(result: dict[str, Any]) -> str:
         lines += [_line(name.replace("_", " "), controls[name]) for name in ("logistic_regression", "clock_only")]
         lines.append(_line("LEAKY: epochs split, not people", controls["leaky_split"]))
         lines.append(
+            f"where 90 % of the sleep is found the model finds {_figure(model['specificity_at_90'])} of the wake, the best rule "
+            f"there ({rule['name_at_90'].replace('_', ' ')}) {_figure(rule['specificity_at_90'])}"
+        )
+        lines.append(
             f"where the model finds {_figure(model['sensitivity'])} of the sleep it finds {_figure(model['specificity'])} of the "
             f"wake, the best rule ({rule['name'].replace('_', ' ')}) {_figure(rule['specificity'])}"
         )
@@ -34,6 +38,7 @@ def table(result: dict[str, Any]) -> str:
             lines.append(f"float: AUROC {_figure(model['auroc'])}; int8 decides otherwise in {model['flips']:.2%} of the epochs")
         spans = [f"{name.replace('_', ' ')} {_figure(v[0])}–{_figure(v[1])}" for name, v in model["ci95"].items() if v]
         lines.append(f"95 % over people: {', '.join(spans) or '–'}")
+    lines += result["notes"]
     lines += ["", f"{'person':<14}{'epochs':>8}{'awake min':>12}" + head[34:]]
     for one in result["per_person"]:
         notes = ["in training, not in the headline"] if one["person"] in result["in_training"] else []

@@ -55,6 +55,12 @@ def evaluate(folder: Path, *, model: Path = MODEL, say: Say | None = None) -> di
     mute = [p for p in people if not any(s.scored.any() for s in read if s.person == p)]
     skipped = layout.skipped + [{"person": p, "why": "no window with a label on which the model speaks"} for p in mute]
     everybody = [session for session in read if session.person not in mute]
+    if not everybody:
+        raise ModelsError(
+            "data",
+            f"{folder} holds no window with a label on which the model speaks: look whether the labels or reports are of these "
+            "recordings, and their times in unix seconds (UTC)",
+        )
     in_training = [p for p in people if p in card["training"] and p not in mute]
     unseen = [session for session in everybody if session.person not in in_training]
     counted = [session for session in unseen if session.scored.any()]
@@ -116,7 +122,7 @@ def _headline(card: dict[str, Any], data: bytes, counted: Sequence[Windows], mod
         "auroc_int8": scores.auroc(label, int8),
         "flips": None if absent else scores.flips(int8, real, THRESHOLD),
     }
-    groups = _groups(counted, over)
+    groups = _groups(counted, over) if _drawable(counted) else []
     found["ci95"] = {
         "auroc": _interval([_pooled(group, [plain[i] for i in where]) for group, where in groups]),
         "auroc_int8": _interval([_pooled(group, [session.strain for session in group]) for group, _ in groups]),
@@ -136,6 +142,12 @@ def _groups(sessions: Sequence[Windows], over: str) -> list[tuple[list[Windows],
     return [([sessions[i] for i in where], where) for where in places]
 
 
+def _drawable(sessions: Sequence[Windows]) -> bool:
+    """Whether an interval says anything: two people have both classes."""
+    label = [_pooled(group, [session.strain for session in group])[0] for group, _ in _groups(sessions, "people")]
+    return sum(len(np.unique(one)) == 2 for one in label) >= 2
+
+
 def _pooled(sessions: Sequence[Windows], columns: Sequence[scores.Scores]) -> Rows:
     return (
         np.concatenate([session.label[session.scored] == 1 for session in sessions]),
@@ -144,8 +156,7 @@ def _pooled(sessions: Sequence[Windows], columns: Sequence[scores.Scores]) -> Ro
 
 
 def _interval(groups: list[Rows]) -> list[float] | None:
-    """None where it would say nothing: one person, or one class only."""
-    if len(groups) < 2 or len(np.unique(np.concatenate([group[0] for group in groups]))) < 2:
+    if len(groups) < 2:
         return None
 
     def auroc(drawn: list[Rows]) -> float:

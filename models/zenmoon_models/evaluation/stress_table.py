@@ -30,8 +30,8 @@ def table(result: dict[str, Any]) -> str:
 
 
 def _scores(model: dict[str, Any], controls: dict[str, Any]) -> list[str]:
-    low, high = model["ci95"]["auroc"] or (None, None)
-    interval = f"95 % over {model['ci95']['over']} {_figure(low)}–{_figure(high)}"
+    ends = model["ci95"]["auroc"]
+    interval = f"95 % over {model['ci95']['over']} {ends[0]:.3f}–{ends[1]:.3f}" if ends else ""
     rows = [
         ("the shipped file (int8)", model["auroc_int8"], ""),
         ("the same network in float", None if "float" in model else model["auroc"], interval),

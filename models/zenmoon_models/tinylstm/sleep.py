@@ -108,8 +108,9 @@ def train(shared: Path | None, out: Path, *, seed: int) -> Path:
             "tensorflow": version("tensorflow"),
         },
         sources=SOURCES,
-        figures=figures | {"ships": "model" if ships else "rule", "chosen_by": chosen, "rules": held.rounded(rules)},
+        figures=figures | {"ships": "model" if ships else "rule", "chosen_by": chosen, "rules": rules},
     )
+    facts["threshold_set_on"] = sorted(one.person for one in unseen)
     floating.save(trained, floating.FOLDER / "sleep.npz")
     path = cards.write(out, "sleep", model, facts, page(facts))
     if not ships:

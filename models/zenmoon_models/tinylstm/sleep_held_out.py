@@ -75,6 +75,9 @@ def figures(
             "flips": scores.flips(score, sleep.pooled(real)[1], threshold),
             "without_heart_rate": sleep.figures(by_model(model, held_out, heart_rate=False), threshold),
             "counts_two_minutes_late": sleep.figures(by_model(model, held_out, delay=DELAY), threshold),
+            "counts_in_random_order": {
+                "auroc": scores.auroc(*sleep.pooled(by_model(model, shuffled(held_out, seed), heart_rate=False))),
+            },
             "advantage": {
                 "over": best,
                 "specificity": sleep.gain(pairs),
@@ -98,6 +101,12 @@ def by_model(model: bytes, people: People, *, heart_rate: bool = True, delay: in
         spoken = counted & run.ready
         result.append(Scored(night.person, sequence.stage[spoken], run.asleep[spoken], run.stage[spoken]))
     return result
+
+
+def shuffled(people: People, seed: int) -> People:
+    """The same nights with their counts in random order: what is still found then is told by the time since bedtime alone."""
+    random = np.random.default_rng(seed)
+    return people._replace(nights=[night._replace(counts=random.permutation(night.counts)) for night in people.nights])
 
 
 def in_float(network: floating.Network, people: People, threshold: float = 0.5) -> list[Scored]:

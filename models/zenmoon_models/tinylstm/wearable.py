@@ -58,6 +58,7 @@ LIMITS = [
     "Not tested on children. Quality bits say when to say nothing.",
     "Faults and motion artefacts are made, not recorded: real ones may look otherwise.",
     "The denoised heart rate is tested with the kinds of damage that it was trained with.",
+    "Two constants of the features (spread before a wearer's own is known, when a band counts as worn) were read off all people.",
 ]
 COMMAND = "python -m zenmoon_models.tinylstm train wearable --shared DIR"
 SOURCES = (

@@ -43,7 +43,9 @@ def rows(path: Path) -> Iterator[Row]:
     try:
         data = path.read_bytes()
         text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
-        yield from csv.DictReader(io.StringIO(text), skipinitialspace=True)
+        table = csv.DictReader(io.StringIO(text), skipinitialspace=True)
+        table.fieldnames = [name.strip() for name in table.fieldnames or []]  # as `_header` found them
+        yield from table
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise ModelsError("data", f"{path} cannot be read to its end ({error}): restore the table") from error
 
@@ -57,9 +59,9 @@ def _header(path: Path) -> list[str]:
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             line = file.readline(1 << 16).decode("utf-8-sig")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError):
+        return [name.strip() for name in next(csv.reader([line]), [])]
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error):
         return []
-    return [name.strip() for name in next(csv.reader([line]), [])]
 
 
 def _schema(path: Path) -> list[str]:
