@@ -194,7 +194,7 @@ def test_a_session_that_cannot_be_read_fails_alone(results: Callable[..., Result
     bad = Recording("set/bad", 1200, lambda new: exam_stress.write_e4(unreadable, new))
     said: list[str] = []
     assert not replay([bad, *recordings("set/good")], results(), Runner(), speed=60, say=said.append)
-    assert any("ibi.parquet is not there" in line for line in said)
+    assert any("e4_1hz.parquet is not there" in line for line in said)
     assert said[-1].startswith("1 of 2 balance")
 
 
