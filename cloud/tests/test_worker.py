@@ -276,7 +276,8 @@ async def test_a_job_whose_end_was_never_written_does_not_hold_its_lock(
     )
     before = jobs.runs[0]
     await until(lambda: jobs.runs[0] > before + 1)
-    assert left(superuser, "failed") == 1
+    # On a busy machine another job's end may take longer than this short beat: it is put back too, which does no harm.
+    assert superuser.execute("SELECT status FROM procrastinate_jobs WHERE queueing_lock = 'taken'").fetchone() == ("failed",)
 
 
 def cut(superuser: psycopg.Connection) -> None:

@@ -841,7 +841,7 @@ static void plan_strided_slice(Plan *plan) {
         end = masks[1] >> i & 1 ? size : clamped(end < 0 ? end + size : end, 0, size);
         slice->length[i] = (uint32_t)size;
         slice->from[i] = (uint32_t)begin;
-        slice->to[i] = (uint32_t)(masks[4] >> i & 1 ? begin + 1 : end);
+        slice->to[i] = masks[4] >> i & 1 ? (uint32_t)begin + 1 : (uint32_t)end;
         slice->by[i] = (uint32_t)stride;
     }
     if (file->refused) return;
