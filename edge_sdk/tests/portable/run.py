@@ -1,6 +1,6 @@
 """Runs this folder's tests without pytest, under any interpreter that runs the portable core.
 
-    micropython edge_sdk/tests/portable/run.py [test_frame.py …]
+    micropython -X heapsize=8m edge_sdk/tests/portable/run.py [test_frame.py …]
 
 Prints each failure with its traceback and a count at the end. Exit status: 0 all passed, 1 some failed, 2 none was found.
 """

@@ -40,7 +40,7 @@ def test_inputs_compare_with_the_limit_and_the_childs_own_minutes_only():
     for i, strain in enumerate(wavering(40)):
         a = one.step(strain, 80.0 + i % 7, 1.0, 0.7)
         b = other.step(strain + 0.125, 105.0 + i % 7, 1.0, 0.825)
-        assert all(abs(x - y) < 1e-3 for x, y in zip(a, b))  # noqa: B905 - MicroPython
+        assert len(a) == len(b) and all(abs(x - y) < 1e-3 for x, y in zip(a, b))  # noqa: B905 - MicroPython
 
 
 def test_no_input_leaves_its_range():

@@ -40,7 +40,7 @@ def test_inputs_are_distances_from_the_childs_own_usual():
     for heart_rate, rmssd, conductance, temperature, motion, strain in life(300):
         a = one.step([heart_rate, rmssd, conductance, temperature, motion, strain], 1.0)
         b = other.step([heart_rate + 16, rmssd * 2, conductance * 4, temperature + 1, motion * 1.5, strain + 0.25], 1.0)
-        assert all(abs(x - y) < 0.02 for x, y in zip(a, b))  # noqa: B905 - MicroPython
+        assert len(a) == len(b) and all(abs(x - y) < 0.02 for x, y in zip(a, b))  # noqa: B905 - MicroPython
 
 
 def test_the_first_minute_is_nowhere_and_a_missing_value_is_the_usual():

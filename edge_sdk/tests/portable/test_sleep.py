@@ -142,7 +142,7 @@ def test_cole_kripke_as_published():
     rule = ColeKripke(causal=False)
     indexes = [rule.step(counts) for counts in [5.0, 5.0] + [0.0] * 14]
     expected = [0.67, 0.74, 2.30, 0.76, 0.58, 0.54, 1.06, 0.0]
-    assert all(abs(a - b) < 1e-9 for a, b in zip(indexes[1::2], expected))  # noqa: B905 - MicroPython
+    assert len(indexes) == 2 * len(expected) and all(abs(a - b) < 1e-9 for a, b in zip(indexes[1::2], expected))  # noqa: B905 - MicroPython
     assert rule.delay == 4
 
 
